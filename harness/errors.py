@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The errors that reach a user, each with what went wrong, where, and what to do next.
+
+::
+
+    HarnessError
+    ├── UserError            exit 2   a name, option, file or profile that the user gave is wrong
+    ├── KernelError          exit 3   the kernel under test did not get as far as its tests
+    │   ├── ApplyError                a patch does not apply
+    │   ├── BuildError                the kernel (or a helper of the guest) does not compile
+    │   └── BootError                 the kernel does not reach its tests
+    ├── EnvironmentFailure   exit 4   this machine: a tool, the disk, the network, a damaged runtime
+    │   └── DeadlineExceeded          a command of ours took longer than it was given
+    └── GuestError           exit 1   the guest, or the way to it, went away while a test ran (LOST)
+
+Only the command line turns these into an exit status; nothing below it calls ``sys.exit``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """Base of all errors that a user can be shown.
+
+    ``message`` says what is wrong and where, in the user's terms. ``hint`` is what to do next, ``command`` the
+    command that failed (argv), ``log`` the file that holds its whole output, ``details`` lines worth showing
+    (the tool's own reason).
+    """
+
+    exit_code: ClassVar[int] = 4
+    verdict: ClassVar[str] = "INFRA"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        command: Sequence[str] | None = None,
+        log: Path | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.command = tuple(command) if command is not None else None
+        self.log = log
+        self.details = tuple(details)
+
+
+class UserError(HarnessError):
+    """Something that the user gave is wrong: a name, an option, a file, a profile."""
+
+    exit_code = 2
+
+
+class KernelError(HarnessError):
+    """The kernel under test did not get as far as its tests."""
+
+    exit_code = 3
+
+
+class ApplyError(KernelError):
+    """A patch does not apply to its base."""
+
+    verdict = "APPLY"
+
+
+class BuildError(KernelError):
+    """The kernel, its configuration or a helper for the guest does not build."""
+
+    verdict = "BUILD"
+
+
+class BootError(KernelError):
+    """The kernel was started and did not reach the point where tests can run."""
+
+    verdict = "BOOT"
+
+
+class EnvironmentFailure(HarnessError):
+    """This machine failed: a tool, the disk, the network, a damaged runtime."""
+
+    exit_code = 4
+
+
+class DeadlineExceeded(EnvironmentFailure):
+    """A command of ours took longer than it was given; it was stopped."""
+
+
+class GuestError(HarnessError):
+    """The guest, or the channel to it, went away while it was in use."""
+
+    exit_code = 1
+    verdict = "LOST"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest to a misspelt one, or None where none is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist: says the nearest known one and lists the others."""
+    names = sorted(set(known))
+    close = nearest(name, names)
+    hint = f"did you mean '{close}'? " if close else ""
+    hint += f"known: {', '.join(names)}" if names else f"there is no {kind} yet"
+    return UserError(f"unknown {kind} '{name}'", hint=hint)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the harness keeps things: its own data files, the cache, the runs, scratch space."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from harness.errors import EnvironmentFailure
+
+_APPLICATION = "n_private-harness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """The folders of one harness process.
+
+    ``project`` holds what is shipped (kconfigs/, qemu/, patches/, tests/); ``cache`` what can be made again
+    (repositories, worktrees, kernels, images, runtimes); ``data`` what cannot (runs, history).
+    """
+
+    project: Path
+    cache: Path
+    data: Path
+
+    @property
+    def kconfigs(self) -> Path:
+        """Kconfig fragments."""
+        return self.project / "kconfigs"
+
+    @property
+    def topologies(self) -> Path:
+        """Topology descriptions."""
+        return self.project / "qemu"
+
+    @property
+    def patches(self) -> Path:
+        """Named series, a folder each."""
+        return self.project / "patches"
+
+    @property
+    def guest_tests(self) -> Path:
+        """Suites that run inside the guest, a folder each."""
+        return self.project / "tests" / "guest"
+
+    @property
+    def runs(self) -> Path:
+        """Run folders, one a run."""
+        return self.data / "runs"
+
+    @contextlib.contextmanager
+    def scratch(self, purpose: str) -> Iterator[Path]:
+        """A private folder (0700) beside the cache that is gone when the block is left."""
+        parent = make_folder(self.cache / "scratch")
+        folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-{os.getpid()}-", dir=parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def default_paths(*, cache: Path | None = None, data: Path | None = None, project: Path | None = None) -> Paths:
+    """The folders after the XDG base directory specification, or those given.
+
+    ``HARNESS_CACHE``, ``HARNESS_DATA`` and ``HARNESS_PROJECT`` in the environment stand between the two.
+    """
+
+    def choose(given: Path | None, variable: str, otherwise: str | Path) -> Path:
+        value = given or os.environ.get(variable) or otherwise
+        return Path(value).expanduser().absolute()
+
+    return Paths(
+        project=choose(project, "HARNESS_PROJECT", Path(__file__).resolve().parent.parent),
+        cache=choose(cache, "HARNESS_CACHE", platformdirs.user_cache_dir(_APPLICATION)),
+        data=choose(data, "HARNESS_DATA", platformdirs.user_data_dir(_APPLICATION)),
+    )
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder and its parents; raises :class:`EnvironmentFailure` in the user's terms where it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise EnvironmentFailure(
+            f"cannot create the folder {folder}: {reason.strerror}",
+            hint="choose another one with --cache-dir and --data-dir (HARNESS_CACHE, HARNESS_DATA)",
+        ) from reason
+    return folder

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The one door to other programs.
+
+No shell, an explicit environment and working folder, standard input closed unless given, a deadline, and a process
+group of its own, so that ending a command ends what it started. Every command goes to the ``harness.process`` log
+(``-v`` shows it, shell-quoted).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from harness.errors import DeadlineExceeded, EnvironmentFailure, HarnessError
+
+_log = logging.getLogger(__name__)
+
+# Only these pass from the user's environment to a command: what it takes to find programs, homes and certificates.
+_PASSED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME", "XDG_DATA_HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+    "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CERT", "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE", "SSH_AUTH_SOCK",
+)  # fmt: skip
+
+_TERM_GRACE_SECONDS = 5.0
+_TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that ended: its argv, exit status (negative: the signal), output (bytes) and wall time in seconds."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text; bytes that are not UTF-8 become U+FFFD."""
+        return self.stderr.decode("utf-8", "replace")
+
+
+def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """The environment of a command: an allow-list of ours, ``LC_ALL=C.UTF-8``, then ``extra`` (None removes one)."""
+    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    env.setdefault("PATH", os.defpath)
+    env["LC_ALL"] = "C.UTF-8"
+    for name, value in (extra or {}).items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return env
+
+
+def which(program: str) -> Path | None:
+    """Where a program is on the PATH (also in the sbin folders, which a user's PATH may lack), or None."""
+    path = environment()["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"
+    found = shutil.which(program, path=path)
+    return Path(found) if found else None
+
+
+def quoted(argv: Sequence[str | os.PathLike[str]]) -> str:
+    """A command as a user would type it."""
+    return shlex.join(os.fspath(word) for word in argv)
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    deadline: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    stdin: bytes | IO[bytes] | None = None,
+    check: bool = True,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+    error: type[HarnessError] = EnvironmentFailure,
+    failure: str | None = None,
+    hint: str | None = None,
+) -> Completed:
+    """Run a command to its end and return its output.
+
+    ``deadline`` is in seconds; past it the whole process group is ended and :class:`DeadlineExceeded` raised. With
+    ``check`` a non-zero exit raises ``error`` with ``failure`` as its message, the last lines of output as details.
+    ``on_line`` gets each line of standard output and standard error as it comes; ``log`` is a file that gets both.
+    A ``stdin`` of bytes is written to the command; an open file is passed to it; None closes it.
+
+    Raises :class:`EnvironmentFailure` when the program is not there or cannot be started.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(open(log, "ab")) if log is not None else None
+        child = stack.enter_context(spawn(words, cwd=cwd, env=env, stdin=stdin, stdout="pipe", stderr="pipe"))
+        try:
+            out, err = _pump(child.popen, stdin, started + deadline, sink, on_line)
+            returncode = child.wait(max(0.0, started + deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(
+                f"{Path(words[0]).name} did not end within {deadline:g} s and was stopped", command=words, log=log
+            ) from None
+    seconds = time.monotonic() - started
+    completed = Completed(argv=words, returncode=returncode, stdout=out, stderr=err, seconds=seconds)
+    _log.debug("exit %d after %.2f s: %s", returncode, seconds, quoted(words))
+    if check and returncode != 0:
+        message = failure or f"{Path(words[0]).name} failed with {describe_exit(returncode)}"
+        tail = (completed.error_text or completed.text).splitlines()[-_TAIL_LINES:]
+        raise error(message, command=words, log=log, details=tail, hint=hint)
+    return completed
+
+
+def describe_exit(returncode: int) -> str:
+    """An exit status in words: ``exit status 2``, ``signal SIGKILL``."""
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return f"signal {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+@dataclass(slots=True)
+class Child:
+    """A running command. Its process group is ended when the ``spawn`` block that made it is left."""
+
+    argv: tuple[str, ...]
+    popen: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
+    def poll(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        return self.popen.poll()
+
+    def wait(self, deadline: float) -> int:
+        """Its exit status; raises ``subprocess.TimeoutExpired`` after ``deadline`` seconds."""
+        return self.popen.wait(deadline)
+
+    def end(self) -> int:
+        """Soft stop, hard stop, reap: SIGTERM to the group, SIGKILL after a grace. Returns the exit status."""
+        if self.popen.poll() is None:
+            self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)  # a stopped process acts on SIGTERM only once it runs again
+            try:
+                self.popen.wait(_TERM_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+        self._signal(signal.SIGKILL)  # also what the leader left behind in its group
+        return self.popen.wait()
+
+    def kill(self) -> int:
+        """Hard stop and reap at once."""
+        self._signal(signal.SIGKILL)
+        return self.popen.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, number)
+
+
+@contextlib.contextmanager
+def spawn(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    stdin: bytes | IO[bytes] | None = None,
+    stdout: str | IO[bytes] | int = "null",
+    stderr: str | IO[bytes] | int = "null",
+    pass_fds: Sequence[int] = (),
+    die_with_parent: bool = True,
+) -> Iterator[Child]:
+    """Start a command; leaving the block ends it and all of its process group.
+
+    ``stdout`` and ``stderr`` are ``"null"``, ``"pipe"``, ``"inherit"`` or an open file. With ``die_with_parent`` the
+    kernel kills the command when the thread that started it ends, so that a harness killed by SIGKILL leaves nothing:
+    start from a thread that outlives the command (prctl(2), PR_SET_PDEATHSIG).
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    guard = ("setpriv", "--pdeathsig", "KILL", "--") if die_with_parent and which("setpriv") else ()
+    if which(words[0]) is None:
+        raise EnvironmentFailure(f"'{words[0]}' is not installed", command=words, hint="run ci/bootstrap")
+    _log.debug("run: %s%s", f"cd {shlex.quote(str(cwd))} && " if cwd else "", quoted(words))
+    try:
+        popen = subprocess.Popen(
+            guard + words,
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.PIPE if isinstance(stdin, bytes) else (stdin or subprocess.DEVNULL),
+            stdout=_stream(stdout),
+            stderr=_stream(stderr),
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    except OSError as reason:
+        raise EnvironmentFailure(f"cannot start {words[0]}: {reason.strerror}", command=words) from reason
+    child = Child(argv=words, popen=popen)
+    try:
+        yield child
+    finally:
+        child.end()
+        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def replace(argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str | None] | None = None) -> int:
+    """Run a program on the user's terminal (an interactive shell, gdb) and return its exit status."""
+    words = tuple(os.fspath(word) for word in argv)
+    _log.debug("run: %s", quoted(words))
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to that program meanwhile
+    try:
+        return subprocess.call(words, env=environment(env))
+    except OSError as reason:
+        raise EnvironmentFailure(f"cannot start {words[0]}: {reason.strerror}", command=words) from reason
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _stream(choice: str | IO[bytes] | int) -> IO[bytes] | int | None:
+    if isinstance(choice, str):
+        return {"null": subprocess.DEVNULL, "pipe": subprocess.PIPE, "inherit": None}[choice]
+    return choice
+
+
+def _pump(
+    popen: subprocess.Popen[bytes],
+    stdin: bytes | IO[bytes] | None,
+    until: float,
+    sink: IO[bytes] | None,
+    on_line: Callable[[str], None] | None,
+) -> tuple[bytes, bytes]:
+    """Feed standard input and read both outputs until both are closed. Raises TimeoutExpired past ``until``."""
+    assert popen.stdout is not None and popen.stderr is not None
+    collected: dict[int, bytearray] = {popen.stdout.fileno(): bytearray(), popen.stderr.fileno(): bytearray()}
+    partial: dict[int, bytearray] = {fd: bytearray() for fd in collected}
+    to_write = memoryview(stdin) if isinstance(stdin, bytes) else memoryview(b"")
+    with selectors.DefaultSelector() as selector:
+        for fd in collected:
+            selector.register(fd, selectors.EVENT_READ)
+        if isinstance(stdin, bytes) and popen.stdin is not None:
+            os.set_blocking(popen.stdin.fileno(), False)
+            selector.register(popen.stdin.fileno(), selectors.EVENT_WRITE)
+        while selector.get_map():
+            remaining = until - time.monotonic()
+            if remaining <= 0:
+                raise subprocess.TimeoutExpired(popen.args, 0)
+            for key, _ in selector.select(min(remaining, 1.0)):
+                fd = key.fd
+                if fd not in collected:
+                    to_write = _write_some(fd, to_write)
+                    if not to_write:
+                        selector.unregister(fd)
+                        assert popen.stdin is not None
+                        with contextlib.suppress(OSError):
+                            popen.stdin.close()
+                    continue
+                chunk = os.read(fd, 1 << 16)
+                if not chunk:
+                    selector.unregister(fd)
+                    _lines(partial[fd], b"\n" if partial[fd] else b"", on_line)
+                    continue
+                collected[fd] += chunk
+                if sink is not None:
+                    sink.write(chunk)
+                    sink.flush()
+                _lines(partial[fd], chunk, on_line)
+    return bytes(collected[popen.stdout.fileno()]), bytes(collected[popen.stderr.fileno()])
+
+
+def _write_some(fd: int, data: memoryview) -> memoryview:
+    try:
+        return data[os.write(fd, data[: 1 << 16]) :]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[len(data) :]
+
+
+def _lines(partial: bytearray, chunk: bytes, on_line: Callable[[str], None] | None) -> None:
+    if on_line is None or not chunk:
+        return
+    partial += chunk
+    while (end := partial.find(b"\n")) >= 0:
+        on_line(partial[:end].decode("utf-8", "replace").rstrip("\r"))
+        del partial[: end + 1]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The content-addressed cache: kernels, images, runtimes; each entry whole or not there at all.
+
+An entry is a folder ``<cache>/store/<kind>/<key>`` with a ``.entry.json`` that lists its files with size and SHA-256.
+It is made in a staging folder beside it and appears by one rename. A lock file per entry keeps two runs from making
+the same one twice (advisory flock: a dead holder holds nothing). A look-up checks the files against the list; an
+entry that does not match is put aside and made again, with a warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from harness.errors import EnvironmentFailure
+from harness.paths import make_folder
+from harness.progress import Progress, Quiet
+
+_LIST = ".entry.json"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A finished entry: its folder, and the JSON values that its maker recorded."""
+
+    kind: str
+    key: str
+    path: Path
+    meta: dict[str, Any]
+    created: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The cache below one folder. Safe for any number of processes."""
+
+    root: Path
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where an entry is or would be."""
+        return self.root / "store" / kind / key
+
+    def find(self, kind: str, key: str, *, progress: Progress | None = None) -> Entry | None:
+        """The entry if it is there and whole; a damaged one is put aside with a warning, and None returned."""
+        path = self.path(kind, key)
+        if not path.is_dir():
+            return None
+        damage = None
+        try:
+            record = json.loads((path / _LIST).read_text())
+            damage = _damage(path, record["files"])
+            if damage is None:
+                with contextlib.suppress(OSError):
+                    os.utime(path / _LIST)  # last use, for pruning
+                return _entry(kind, key, path, record)
+        except FileNotFoundError as reason:
+            if not path.is_dir():
+                return None  # taken away by a prune meanwhile
+            damage = f"{Path(str(reason.filename)).name} is missing"
+        except (OSError, ValueError, KeyError, TypeError) as reason:
+            damage = f"its list of files cannot be read ({reason})"
+        (progress or Quiet()).warn(f"cache entry {kind}/{key} is damaged ({damage}); it is made again")
+        self.remove(kind, key)
+        return None
+
+    def obtain(
+        self,
+        kind: str,
+        key: str,
+        make: Callable[[Path], dict[str, Any]],
+        *,
+        progress: Progress | None = None,
+        wait: float = 3600.0,
+    ) -> tuple[Entry, bool]:
+        """The entry, made by ``make(staging folder)`` if it is not there; and whether it was there already.
+
+        ``make`` fills the folder and returns the values to record. What it raises passes through and leaves no entry.
+        A process that waits for another one's entry says so; after ``wait`` seconds it fails.
+        """
+        found = self.find(kind, key, progress=progress)
+        if found is not None:
+            return found, True
+        with self.lock(f"{kind}-{key}", what=f"{kind} {key[:12]}", progress=progress, wait=wait):
+            found = self.find(kind, key, progress=progress)
+            if found is not None:
+                return found, True
+            return self._make(kind, key, make), False
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, what: str, progress: Progress | None = None, wait: float = 3600.0) -> Iterator[None]:
+        """Hold a lock by name for the length of the block; ``what`` names it to a user who has to wait."""
+        folder = make_folder(self.root / "locks")
+        lock = filelock.FileLock(folder / f"{name}.lock")
+        try:
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                (progress or Quiet()).update(f"waiting for another run that uses {what}")
+                lock.acquire(timeout=wait)
+        except filelock.Timeout:
+            raise EnvironmentFailure(
+                f"another run has held {what} for {wait:.0f} s", hint=f"it holds {lock.lock_file}; end it or wait"
+            ) from None
+        except OSError as reason:
+            raise EnvironmentFailure(f"cannot lock {lock.lock_file}: {reason.strerror}") from reason
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def entries(self) -> list[Entry]:
+        """All entries, without checking their files; oldest use first."""
+        found: list[tuple[float, Entry]] = []
+        for list_file in sorted(self.root.glob(f"store/*/*/{_LIST}")):
+            try:
+                record = json.loads(list_file.read_text())
+                entry = _entry(list_file.parent.parent.name, list_file.parent.name, list_file.parent, record)
+                found.append((list_file.stat().st_mtime, entry))
+            except (OSError, ValueError, KeyError):
+                continue
+        return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
+
+    def remove(self, kind: str, key: str) -> None:
+        """Take an entry away: by a rename first, so that nobody sees half of it."""
+        path = self.path(kind, key)
+        aside = path.parent / f".removed-{uuid.uuid4().hex}"
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return
+        except OSError as reason:
+            raise EnvironmentFailure(f"cannot remove {path}: {reason.strerror}") from reason
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _make(self, kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Entry:
+        parent = make_folder(self.root / "store" / kind)
+        self._sweep(parent)
+        staging = parent / f".making-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            staging.mkdir()
+            meta = make(staging)
+            files = _list_files(staging)
+            record = {"files": files, "meta": meta, "created": time.time()}
+            (staging / _LIST).write_text(json.dumps(record, indent=1, sort_keys=True))
+            path = self.path(kind, key)
+            if path.exists():
+                self.remove(kind, key)
+            staging.rename(path)
+        except OSError as reason:
+            raise disk_failure(reason, f"while making the cache entry {kind}/{key[:12]}") from reason
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return _entry(kind, key, path, record)
+
+    @staticmethod
+    def _sweep(parent: Path) -> None:
+        """Remove what killed processes left: staging folders whose process is gone, entries half removed."""
+        for left in [*parent.glob(".making-*"), *parent.glob(".removed-*")]:
+            pid = left.name.split("-")[1]
+            if left.name.startswith(".making-") and pid.isdigit() and Path("/proc", pid).exists():
+                continue
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def disk_failure(reason: OSError, when: str) -> EnvironmentFailure:
+    """The error for a file operation that failed; a full disk is named as such."""
+    if reason.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFailure(
+            f"the disk is full {when} ({reason.filename or 'no file named'})",
+            hint="free some space, or `harness cache prune`",
+        )
+    return EnvironmentFailure(f"{reason.strerror or reason} {when} ({reason.filename or 'no file named'})")
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def value_digest(*values: Any) -> str:
+    """A SHA-256 over JSON-able values, in hex: the key of what they decide."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _list_files(folder: Path) -> dict[str, list[Any]]:
+    files: dict[str, list[Any]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            files[str(path.relative_to(folder))] = [-1, os.readlink(path)]
+        elif path.is_file():
+            files[str(path.relative_to(folder))] = [path.stat().st_size, file_digest(path)]
+    return files
+
+
+def _damage(folder: Path, files: dict[str, list[Any]]) -> str | None:
+    """What is wrong with an entry's files, or None. Links by target, sizes first, then digests."""
+    for name, (size, _) in files.items():
+        path = folder / name
+        if size >= 0 and (not path.is_file() or path.stat().st_size != size):
+            return f"{name} is missing or has another size"
+    for name, (size, digest) in files.items():
+        path = folder / name
+        if size < 0:
+            if not path.is_symlink() or os.readlink(path) != digest:
+                return f"the link {name} is missing or leads elsewhere"
+        elif file_digest(path) != digest:
+            return f"{name} has another content"
+    return None
+
+
+def _entry(kind: str, key: str, path: Path, record: dict[str, Any]) -> Entry:
+    size = sum(size for size, _ in record["files"].values() if size > 0)
+    return Entry(kind=kind, key=key, path=path, meta=record["meta"], created=record["created"], size=size)
