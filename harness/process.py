@@ -164,10 +164,8 @@ class Child:
         if self.popen.poll() is None:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)  # a stopped process acts on SIGTERM only once it runs again
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(_TERM_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
         self._signal(signal.SIGKILL)  # also what the leader left behind in its group
         return self.popen.wait()
 

@@ -205,7 +205,7 @@ def _list_files(folder: Path) -> dict[str, list[Any]]:
     files: dict[str, list[Any]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            files[str(path.relative_to(folder))] = [-1, os.readlink(path)]
+            files[str(path.relative_to(folder))] = [-1, str(path.readlink())]
         elif path.is_file():
             files[str(path.relative_to(folder))] = [path.stat().st_size, file_digest(path)]
     return files
@@ -220,7 +220,7 @@ def _damage(folder: Path, files: dict[str, list[Any]]) -> str | None:
     for name, (size, digest) in files.items():
         path = folder / name
         if size < 0:
-            if not path.is_symlink() or os.readlink(path) != digest:
+            if not path.is_symlink() or str(path.readlink()) != digest:
                 return f"the link {name} is missing or leads elsewhere"
         elif file_digest(path) != digest:
             return f"{name} has another content"

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ``harness`` command: finds the subcommand, shows errors, sets the exit status.
+
+Subcommands live in a module each, ``harness.cli.<name>``, as the click command ``command``; one is imported only when
+it is called, so that ``harness boot`` does not wait for what ``harness run`` needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from harness import __version__
+from harness.cli.session import Session
+from harness.errors import HarnessError, nearest
+from harness.process import quoted
+
+# name → one line for `harness -h` (kept here so that help imports no subcommand)
+COMMANDS = {
+    "run": "Source to verdict: fetch, apply, build, boot, test, report.",
+    "build": "Build a kernel (and show where it is).",
+    "boot": "Boot a guest: a shell, or one command with its exit status.",
+    "config": "Show, compare and explain kernel configurations.",
+    "series": "Show, apply and check a patch series.",
+    "source": "Fetch a kernel tree and show what it is.",
+    "topology": "List, show and draw CXL topologies.",
+    "image": "Build the guest's root file system.",
+    "doctor": "Check this machine, without changing anything.",
+    "cache": "List, check and prune what is cached.",
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a subcommand when it is asked for, and names the nearest one for a misspelt name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"harness.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = nearest(args[0], COMMANDS)
+            hint = f" Did you mean '{close}'?" if close else ""
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="harness")
+@click.option("-v", "--verbose", count=True, help="Show the commands that are run (-vv: everything).")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where kernels, images and repositories are kept.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where runs are kept.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int, cache_dir: Path | None, data_dir: Path | None) -> None:
+    """Builds a kernel with a patch series and judges it in QEMU on emulated CXL hardware.
+
+    \b
+    harness run                                         the default series, on the default kernel
+    harness run --source tree:. --series git:origin/master..HEAD
+    harness boot -- cxl list                            one command in a guest
+    harness topology draw switch-4
+
+    Completion: eval "$(_HARNESS_COMPLETE=bash_source harness)"   (zsh_source, fish_source)
+    """
+    level = (logging.WARNING, logging.INFO if verbose < 1 else logging.DEBUG)[min(verbose, 1)]
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for noisy in ("paramiko", "invoke", "fabric", "asyncio", "filelock", "qemu"):
+        logging.getLogger(noisy).setLevel(logging.DEBUG if verbose > 1 else logging.CRITICAL)
+    ctx.obj = Session.create(cache=cache_dir, data=data_dir, verbose=verbose)
+
+
+def show_error(error: HarnessError) -> None:
+    """Print an error in the user's terms on standard error: what, the tool's reason, the log, what to do next."""
+    lines = [f"error: {error.message}"]
+    lines += [f"  | {line}" for line in error.details]
+    if error.command:
+        lines.append(f"  command: {quoted(error.command)}")
+    if error.log:
+        lines.append(f"  log: {error.log}")
+    if error.hint:
+        lines.append(f"  → {error.hint}")
+    click.echo("\n".join(lines), err=True)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 all passed, 1 a bad verdict, 2 usage, 3 apply/build/boot, 4 environment."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except HarnessError as error:
+        show_error(error)
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 141
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """A termination signal unwinds like Ctrl-C, so that every context manager cleans up."""
+    raise KeyboardInterrupt

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every subcommand shares: the folders, the cache, and how to talk to the user."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.paths import Paths, default_paths
+from harness.progress import Progress
+from harness.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One invocation of the command line; ``click.pass_obj`` hands it to a subcommand."""
+
+    paths: Paths
+    store: Store
+    verbose: int
+
+    @classmethod
+    def create(cls, *, cache: Path | None, data: Path | None, verbose: int) -> Session:
+        """The session for the folders given (None: the defaults)."""
+        paths = default_paths(cache=cache, data=data)
+        return cls(paths=paths, store=Store(paths.cache), verbose=verbose)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Progress]:
+        """A stage outside ``harness run``: its progress as a line on standard error (rewritten on a terminal)."""
+        line = _Line(title)
+        try:
+            yield line
+        finally:
+            line.close()
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value, as every ``--json`` does."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json`` on what lists: passes ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(function)
+
+
+def dry_run_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--dry-run`` on what acts: passes ``dry_run``."""
+    return click.option("--dry-run", is_flag=True, help="Show the plan and do nothing.")(function)
+
+
+class _Line:
+    """Progress as one line on standard error."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._stream = click.get_text_stream("stderr")
+        self._live = self._stream.isatty()
+        self._shown = ""
+
+    def update(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
+        count = f" [{done}/{total}]" if done is not None and total else ""
+        text = f"{self._title}: {message}{count}"
+        if self._live:
+            width = max(20, shutil.get_terminal_size().columns - 1)
+            click.echo(f"\r\x1b[K{text[:width]}", nl=False, err=True)
+        elif done is None and text != self._shown:
+            click.echo(text, err=True)
+        self._shown = text
+
+    def warn(self, message: str) -> None:
+        click.echo(f"{chr(13) + chr(27) + '[K' if self._live else ''}warning: {message}", err=True)
+
+    def close(self) -> None:
+        if self._live and self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
