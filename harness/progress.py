@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a stage tells what it is doing, without knowing who listens (a live terminal, plain lines, a test)."""
+"""How stages and cases tell what they are doing, without knowing who listens (a live terminal, plain lines, a test)."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
+
+from harness.values import CaseResult
 
 
 class Progress(Protocol):
@@ -23,4 +26,47 @@ class Quiet:
         """Drop it."""
 
     def warn(self, message: str) -> None:
+        """Drop it."""
+
+    def result(self, text: str, *, cached: bool = False) -> None:
+        """Drop it."""
+
+
+class StageView(Progress, Protocol):
+    """One stage of a run: takes progress, and at the end what came out of it."""
+
+    def result(self, text: str, *, cached: bool = False) -> None:
+        """What the stage produced, in a few words; ``cached`` where nothing had to be done."""
+
+
+class View(Protocol):
+    """A listener to a run: stages one after another, then cases as they end."""
+
+    def stage(self, name: str) -> AbstractContextManager[StageView]:
+        """A stage, for the length of a ``with`` block."""
+
+    def case_started(self, name: str) -> None:
+        """A case begins."""
+
+    def case(self, result: CaseResult) -> None:
+        """A case ended."""
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """A line of its own."""
+
+
+class QuietView:
+    """A view that shows nothing."""
+
+    def stage(self, name: str) -> AbstractContextManager[StageView]:
+        """A stage that nobody sees."""
+        return nullcontext(Quiet())
+
+    def case_started(self, name: str) -> None:
+        """Drop it."""
+
+    def case(self, result: CaseResult) -> None:
+        """Drop it."""
+
+    def say(self, text: str, *, style: str = "") -> None:
         """Drop it."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Text from outside (a guest, a patch, a log) made fit for a terminal or a report."""
+
+from __future__ import annotations
+
+import re
+
+# ECMA-48 escape sequences: CSI, OSC (ended by BEL or ST), other two-character ones.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]?)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_LIMIT = 2000
+
+
+def printable(text: str, *, limit: int = _LIMIT) -> str:
+    """``text`` without escape sequences, control characters and direction overrides, cut to ``limit`` characters.
+
+    Line feeds and tabs stay; any other control character becomes U+FFFD, so that its presence shows.
+    """
+    clean = _CONTROL.sub("\ufffd", _ESCAPE.sub("", text.replace("\r\n", "\n")))
+    return clean if len(clean) <= limit else f"{clean[:limit]}… ({len(clean) - limit} more characters)"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
