@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The run folder: ``<data>/runs/<time>-<id>/`` with everything that a run leaves.
+
+::
+
+    manifest.json  results.json  junit.xml  run.log       what decided it, what came out, the terminal's text
+    config  series/  build.log                            the final .config, the patches, the build's output (if it ran)
+    guests/1/  console.log  console.raw  qemu.argv  dmesg.txt    a folder a guest (a crashed one is replaced)
+    ktap/<suite>/<program>.ktap                           each program's output as received
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from harness.errors import EnvironmentFailure, UserError, nearest
+from harness.paths import Paths, make_folder
+from harness.results.junit import junit
+from harness.results.record import MANIFEST_VERSION, RESULTS_VERSION, Manifest, Results
+from harness.store import disk_failure
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's folder; ``name`` is the run's id."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's id: time and a few random digits."""
+        return self.path.name
+
+    def folder(self, *parts: str) -> Path:
+        """A folder inside, made where it is not there."""
+        return make_folder(self.path.joinpath(*parts))
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        """Write a file whole: beside its place, then renamed. Raises :class:`EnvironmentFailure` on a full disk."""
+        target = self.path / name
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(data)
+            beside.replace(target)
+        except OSError as reason:
+            beside.unlink(missing_ok=True)
+            raise disk_failure(reason, f"while writing {target}") from reason
+        return target
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write ``manifest.json``."""
+        self.write("manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+
+    def write_results(self, results: Results) -> None:
+        """Write ``results.json`` and ``junit.xml``."""
+        self.write("results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+        self.write("junit.xml", junit(results))
+
+
+def create(paths: Paths) -> RunFolder:
+    """A new, empty run folder; the name sorts by time and does not collide."""
+    parent = make_folder(paths.runs)
+    for _ in range(20):
+        path = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(mode=0o755)
+        except FileExistsError:
+            continue
+        except OSError as reason:
+            raise EnvironmentFailure(f"cannot create the run folder {path}: {reason.strerror}") from reason
+        return RunFolder(path)
+    raise EnvironmentFailure(f"cannot find a free name for a run folder in {parent}")
+
+
+def find(name: str, *, paths: Paths) -> RunFolder:
+    """A run folder by id, by the start of one, by path, or ``last``."""
+    as_path = Path(name)
+    if (as_path / "results.json").is_file():
+        return RunFolder(as_path.absolute())
+    known = sorted(path.name for path in paths.runs.glob("*") if (path / "results.json").is_file())
+    matches = known[-1:] if name == "last" else [run for run in known if run.startswith(name)]
+    if len(matches) != 1:
+        close = nearest(name, known)
+        reason = (
+            f"{len(matches)} runs begin with it" if matches else (f"nearest: {close}" if close else "no run is kept")
+        )
+        raise UserError(f"there is no single run '{name}' in {paths.runs}", hint=reason)
+    return RunFolder(paths.runs / matches[0])
+
+
+def read_results(folder: RunFolder) -> Results:
+    """``results.json``; raises :class:`UserError` where it is damaged or from a newer harness."""
+    return _read(folder.path / "results.json", Results, RESULTS_VERSION)
+
+
+def read_manifest(folder: RunFolder) -> Manifest:
+    """``manifest.json``; raises :class:`UserError` where it is damaged or from a newer harness."""
+    return _read(folder.path / "manifest.json", Manifest, MANIFEST_VERSION)
+
+
+_T = TypeVar("_T", Manifest, Results)
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def _read(file: Path, kind: type[_T], newest: int) -> _T:
+    try:
+        text = file.read_bytes()
+        version = msgspec.json.decode(text, type=_Versioned).version
+        if version > newest:
+            raise UserError(
+                f"{file} is of version {version}; this harness reads up to {newest}", hint="update the harness"
+            )
+        return msgspec.json.decode(text, type=kind)
+    except OSError as reason:
+        raise UserError(f"cannot read {file}: {reason.strerror}") from None
+    except msgspec.MsgspecError as reason:
+        raise UserError(f"{file} is damaged: {reason}") from None

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The values that a run folder's JSON files hold, and what they add up to.
+
+``manifest.json`` is everything that decides a run; a second part, ``circumstances``, holds what differs between two
+runs of the same thing (host, paths, times). ``results.json`` is what came out. Both carry ``version``; a reader refuses
+a newer one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from harness.values import CaseResult, Verdict
+
+MANIFEST_VERSION = 1
+RESULTS_VERSION = 1
+
+# The gravest first: a run is as bad as the worst thing in it.
+_GRAVITY = (
+    Verdict.INFRA, Verdict.APPLY, Verdict.BUILD, Verdict.BOOT, Verdict.CRASH, Verdict.LOST, Verdict.TIMEOUT,
+    Verdict.FAIL, Verdict.XPASS,
+)  # fmt: skip
+
+_EXIT = {Verdict.INFRA: 4, Verdict.APPLY: 3, Verdict.BUILD: 3, Verdict.BOOT: 3}
+
+
+class StageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage: wall time in seconds, whether the cache had it, and what came out in a few words."""
+
+    name: str
+    seconds: float
+    cached: bool = False
+    outcome: str = ""
+
+
+class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One case as it is written to ``results.json``."""
+
+    suite: str
+    program: str
+    case: str
+    verdict: str
+    reason: str = ""
+    seconds: float = 0.0
+    diagnostics: tuple[str, ...] = ()
+    splat: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run did not reach its cases, or did not finish them."""
+
+    verdict: str
+    message: str
+    hint: str | None = None
+    command: tuple[str, ...] = ()
+    log: str | None = None
+    details: tuple[str, ...] = ()
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """``results.json``. ``verdict`` is the run's own; ``interrupted`` where the user stopped it."""
+
+    version: int = RESULTS_VERSION
+    run: str
+    verdict: str
+    seconds: float
+    guest_seconds: float
+    interrupted: bool
+    stages: tuple[StageRecord, ...]
+    cases: tuple[CaseRecord, ...]
+    failure: Failure | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """``manifest.json``. ``decides`` alone brings the same run back; ``circumstances`` may differ between two runs."""
+
+    version: int = MANIFEST_VERSION
+    decides: dict[str, Any]
+    circumstances: dict[str, Any]
+
+
+def case_record(result: CaseResult) -> CaseRecord:
+    """A case's result in the form that is written."""
+    return CaseRecord(
+        suite=result.suite,
+        program=result.program,
+        case=result.case,
+        verdict=result.verdict.value,
+        reason=result.reason,
+        seconds=round(result.seconds, 3),
+        diagnostics=result.diagnostics,
+        splat=result.splat,
+    )
+
+
+def run_verdict(cases: Sequence[CaseRecord], failure: Failure | None, *, interrupted: bool) -> Verdict:
+    """A run's verdict: the gravest of its cases and of its own failure.
+
+    No case at all is not a pass but INFRA; only skipped cases make a SKIP; an interrupted run is LOST unless worse.
+    """
+    seen = {Verdict(case.verdict) for case in cases}
+    if failure is not None:
+        seen.add(Verdict(failure.verdict))
+    if interrupted:
+        seen.add(Verdict.LOST)
+    for verdict in _GRAVITY:
+        if verdict in seen:
+            return verdict
+    if not seen:
+        return Verdict.INFRA
+    return Verdict.PASS if Verdict.PASS in seen else Verdict.SKIP
+
+
+def exit_status(verdict: Verdict, *, interrupted: bool = False) -> int:
+    """The command's exit status for a run's verdict (DESIGN, "Verdicts")."""
+    if interrupted:
+        return 130
+    return _EXIT.get(verdict, 0 if verdict.good else 1)
+
+
+def counts(cases: Sequence[CaseRecord]) -> Counter[str]:
+    """How many cases have each verdict."""
+    return Counter(case.verdict for case in cases)
