@@ -176,7 +176,8 @@ expect_ne() {
 # ktap_compare A OPERATOR B WORDS WHAT
 ktap_compare() {
 	ktap_status=0
-	[ "$1" "$2" "$3" ] || ktap_status=$?
+	# shellcheck disable=SC2319 # 1 is "no", 2 is "not a number"
+	test "$1" "$2" "$3" || ktap_status=$?
 	[ "$ktap_status" -le 1 ] || fail "$5: '$1' or '$3' is not a number"
 	[ "$ktap_status" -eq 0 ] || fail "$5 is $1, expected $4 $3"
 }
