@@ -188,8 +188,9 @@ class QemuPlan:
     """A guest, decided: the complete argv and what the starter must provide.
 
     ``argv`` has the placeholders ``{console_fd}``, ``{qmp_fd}`` and ``{private}`` (the run's private folder) where
-    values exist only at start. ``files`` are written to the private folder (mode 0600) before the start.
-    ``boot_deadline`` is in seconds from the start to tests being possible.
+    values exist only at start. ``files`` (name → text) are written to the private folder (mode 0600) before the start;
+    ``disks`` (name → size in MiB) become empty sparse files there. ``boot_deadline`` is in seconds from the start to
+    tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's.
     """
 
     argv: tuple[str, ...]
@@ -199,6 +200,8 @@ class QemuPlan:
     kernel_release: str
     topology: str
     memory_mib: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    disks: Mapping[str, int] = field(default_factory=dict)
 
 
 class Verdict(enum.StrEnum):
