@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machines that kernels are tested on: CXL topologies as data, checked, and as QEMU options.
+
+::
+
+    qemu/<name>.toml ─→ load ─→ Topology ─→ check ─→ check_against_qemu ─→ qemu_arguments
+                                        └─→ guest_facts, draw_tree, draw_svg
+"""
+
+from __future__ import annotations
+
+from harness.topology.argv import qemu_arguments
+from harness.topology.checks import check, problems
+from harness.topology.facts import guest_facts
+from harness.topology.load import load, names, parse
+from harness.topology.model import Topology, is_interleaved, summary, uses_cxl
+
+__all__ = [
+    "Topology",
+    "check",
+    "guest_facts",
+    "is_interleaved",
+    "load",
+    "names",
+    "parse",
+    "problems",
+    "qemu_arguments",
+    "summary",
+    "uses_cxl",
+]
