@@ -80,6 +80,15 @@ cxl_get() {
 	eval "cxl_value=\$cxl_${1}_$2"
 }
 
+# cxl_find_serial NUMBER: $memdev is the device with this serial number; false if there is none
+cxl_find_serial() {
+	for memdev in $cxl_memdevs; do
+		cxl_get "$memdev" serial
+		[ "$cxl_value" -ne "$1" ] || return 0
+	done
+	return 1
+}
+
 # need_cxl: skip unless there is a CXL bus with a memory device; discovers
 need_cxl() {
 	need_file "$cxl" "this kernel has no CXL bus (CONFIG_CXL_BUS)"
