@@ -166,7 +166,14 @@ def _accepted(qemu: Qemu, name: str, progress: Progress) -> Qemu:
 def _probe(path: Path, *, origin: str, store: Store) -> Qemu:
     """A QEMU binary with its version and digest; both are remembered as long as the file does not change."""
     status = path.resolve().stat()
-    identity = [str(path.resolve()), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    identity = [
+        str(path.resolve()),
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    ]
 
     def make(staging: Path) -> dict[str, object]:
         version = _ask_version((str(path),), {})

@@ -5,16 +5,23 @@ An entry is a folder ``<cache>/store/<kind>/<key>`` with a ``.entry.json`` that 
 It is made in a staging folder beside it and appears by one rename. A lock file per entry keeps two runs from making
 the same one twice (advisory flock: a dead holder holds nothing). A look-up checks the files against the list; an
 entry that does not match is put aside and made again, with a warning.
+
+So that a look-up costs no reading of hundreds of megabytes, what a file's inode said when its digest was last found
+right (size, times of content and of inode, number) is kept in ``.verified.json``; as long as it says the same, the
+digest is not computed again. Whoever changes a file changes its inode time, which no program can set. What only a
+digest finds, a disk that rots under an untouched inode, ``harness cache check`` finds (``find(..., thorough=True)``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,7 +36,12 @@ from harness.paths import make_folder
 from harness.progress import Progress, Quiet
 
 _LIST = ".entry.json"
+_VERIFIED = ".verified.json"
 _CHUNK = 1 << 20
+
+# A file changed within one tick of the file system's clock after its digest was taken would keep its times (the same
+# race as in git's index, Documentation/technical/racy-git): times this close to the check are not relied upon.
+_RACY_NANOSECONDS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,28 +66,46 @@ class Store:
         """Where an entry is or would be."""
         return self.root / "store" / kind / key
 
-    def find(self, kind: str, key: str, *, progress: Progress | None = None) -> Entry | None:
-        """The entry if it is there and whole; a damaged one is put aside with a warning, and None returned."""
+    def find(self, kind: str, key: str, *, progress: Progress | None = None, thorough: bool = False) -> Entry | None:
+        """The entry if it is there and whole; a damaged one is put aside with a warning, and None returned.
+
+        ``thorough`` computes every digest again, also of files that look untouched.
+        """
         path = self.path(kind, key)
         if not path.is_dir():
             return None
-        damage = None
-        try:
-            record = json.loads((path / _LIST).read_text())
-            damage = _damage(path, record["files"])
-            if damage is None:
-                with contextlib.suppress(OSError):
-                    os.utime(path / _LIST)  # last use, for pruning
-                return _entry(kind, key, path, record)
-        except FileNotFoundError as reason:
-            if not path.is_dir():
-                return None  # taken away by a prune meanwhile
-            damage = f"{Path(str(reason.filename)).name} is missing"
-        except (OSError, ValueError, KeyError, TypeError) as reason:
-            damage = f"its list of files cannot be read ({reason})"
+        damage, record = self._inspect(path, thorough=thorough)
+        if damage is None:
+            with contextlib.suppress(OSError):
+                os.utime(path / _LIST)  # last use, for pruning
+            return _entry(kind, key, path, record)
+        if not path.is_dir():
+            return None  # taken away by a prune meanwhile
         (progress or Quiet()).warn(f"cache entry {kind}/{key} is damaged ({damage}); it is made again")
         self.remove(kind, key)
         return None
+
+    def damage(self, kind: str, key: str) -> str | None:
+        """What is wrong with an entry, every digest computed again; None for a whole one. Changes nothing."""
+        return self._inspect(self.path(kind, key), thorough=True, remember=False)[0]
+
+    @staticmethod
+    def _inspect(path: Path, *, thorough: bool, remember: bool = True) -> tuple[str | None, dict[str, Any]]:
+        """What is wrong with the entry in ``path`` (or None), and its record."""
+        try:
+            record: dict[str, Any] = json.loads((path / _LIST).read_text())
+            files: dict[str, list[Any]] = record["files"]
+            _entry("", "", path, record)  # all that a user of the entry reads
+            known = {} if thorough else _read_verified(path)
+            started = time.time_ns()
+            damage, seen = _damage(path, files, known)
+            if damage is None and remember and seen != known:
+                _write_verified(path, seen, started)
+        except FileNotFoundError as reason:
+            return f"{Path(str(reason.filename)).name} is missing", {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+            return f"its list of files cannot be read ({reason})", {}
+        return damage, record
 
     def obtain(
         self,
@@ -148,32 +178,65 @@ class Store:
 
     def _make(self, kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Entry:
         parent = make_folder(self.root / "store" / kind)
-        self._sweep(parent)
-        staging = parent / f".making-{os.getpid()}-{uuid.uuid4().hex}"
+        self.sweep(kind)
+        path = self.path(kind, key)
         try:
-            staging.mkdir()
-            meta = make(staging)
-            files = _list_files(staging)
-            record = {"files": files, "meta": meta, "created": time.time()}
-            (staging / _LIST).write_text(json.dumps(record, indent=1, sort_keys=True))
-            path = self.path(kind, key)
-            if path.exists():
-                self.remove(kind, key)
-            staging.rename(path)
+            with _staging(parent) as staging:
+                meta = make(staging)
+                record = {"files": _list_files(staging), "meta": meta, "created": time.time()}
+                (staging / _LIST).write_text(json.dumps(record, indent=1, sort_keys=True))
+                if path.exists():
+                    self.remove(kind, key)
+                staging.rename(path)
         except OSError as reason:
             raise disk_failure(reason, f"while making the cache entry {kind}/{key[:12]}") from reason
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         return _entry(kind, key, path, record)
 
-    @staticmethod
-    def _sweep(parent: Path) -> None:
-        """Remove what killed processes left: staging folders whose process is gone, entries half removed."""
+    def sweep(self, kind: str) -> int:
+        """Remove what killed processes left: staging folders that nobody holds, entries half removed. Bytes freed."""
+        freed = 0
+        parent = self.root / "store" / kind
         for left in [*parent.glob(".making-*"), *parent.glob(".removed-*")]:
-            pid = left.name.split("-")[1]
-            if left.name.startswith(".making-") and pid.isdigit() and Path("/proc", pid).exists():
-                continue
-            shutil.rmtree(left, ignore_errors=True)
+            with _held(left) as ours:
+                if ours:
+                    freed += folder_size(left)
+                    shutil.rmtree(left, ignore_errors=True)
+        return freed
+
+
+@contextlib.contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    """A folder to make an entry in, locked as long as its maker lives; gone afterwards unless it was renamed."""
+    while True:
+        folder = parent / f".making-{os.getpid()}-{uuid.uuid4().hex}"
+        folder.mkdir()
+        with _held(folder) as ours:
+            if not ours or not folder.is_dir():
+                continue  # a sweep was quicker than our lock
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """A lock on a folder itself (flock(2)), without waiting: whether it is ours. Its holder's death frees it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def disk_failure(reason: OSError, when: str) -> EnvironmentFailure:
@@ -211,20 +274,57 @@ def _list_files(folder: Path) -> dict[str, list[Any]]:
     return files
 
 
-def _damage(folder: Path, files: dict[str, list[Any]]) -> str | None:
-    """What is wrong with an entry's files, or None. Links by target, sizes first, then digests."""
-    for name, (size, _) in files.items():
-        path = folder / name
-        if size >= 0 and (not path.is_file() or path.stat().st_size != size):
-            return f"{name} is missing or has another size"
-    for name, (size, digest) in files.items():
+def _damage(
+    folder: Path, files: dict[str, list[Any]], known: dict[str, list[int]]
+) -> tuple[str | None, dict[str, list[int]]]:
+    """What is wrong with an entry's files, or None; and what their inodes say.
+
+    Links by target; files by size first, then by digest unless their inode says what it said before (``known``).
+    """
+    seen: dict[str, list[int]] = {}
+    for name, (size, content) in files.items():
         path = folder / name
         if size < 0:
-            if not path.is_symlink() or str(path.readlink()) != digest:
-                return f"the link {name} is missing or leads elsewhere"
-        elif file_digest(path) != digest:
-            return f"{name} has another content"
-    return None
+            if not path.is_symlink() or str(path.readlink()) != content:
+                return f"the link {name} is missing or leads elsewhere", seen
+            continue
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            return f"{name} has another size", seen
+        seen[name] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    for name, identity in seen.items():
+        if known.get(name) != identity and file_digest(folder / name) != files[name][1]:
+            return f"{name} has another content", seen
+    return None, seen
+
+
+def _read_verified(folder: Path) -> dict[str, list[int]]:
+    try:
+        known = json.loads((folder / _VERIFIED).read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_verified(folder: Path, seen: dict[str, list[int]], started: int) -> None:
+    """Remember inodes whose times lie safely before the check; unwritten, digests are computed again."""
+    settled = {name: identity for name, identity in seen.items() if identity[2] < started - _RACY_NANOSECONDS}
+    temporary = folder / f"{_VERIFIED}.{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(json.dumps(settled))
+        temporary.replace(folder / _VERIFIED)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def folder_size(folder: Path) -> int:
+    """The bytes of a folder's files; what vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 def _entry(kind: str, key: str, path: Path, record: dict[str, Any]) -> Entry:

@@ -31,7 +31,9 @@ _NETWORK = re.compile(
     r"Failed to fetch|Unable to connect",
     re.IGNORECASE,
 )
-_SIGNATURE = re.compile(r"is not signed|NO_PUBKEY|BADSIG|EXPKEYSIG|signatures? (?:were|was|couldn't|could not)", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    r"is not signed|NO_PUBKEY|BADSIG|EXPKEYSIG|signatures? (?:were|was|couldn't|could not)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,8 @@ def select(contents: _Contents, manifest: Manifest) -> set[str]:
         found = {name for name in contents.names if pattern(name) and not drop(name)}
         if not found:
             raise EnvironmentFailure(
-                f"no package has {keep.path} ({keep.reason})", hint="a package changed: correct the list of what is kept"
+                f"no package has {keep.path} ({keep.reason})",
+                hint="a package changed: correct the list of what is kept",
             )
         wanted |= found
     pending = sorted(wanted)
