@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest from its start to its end: QEMU, its console, its monitor, the way in by SSH.
+
+Leaving the block of :func:`start`, by return, exception or signal, means that all of it is gone: QMP ``quit``, then
+SIGTERM, then SIGKILL, each wait bounded, then the reaping, then the private folder. A harness that is killed itself
+takes its guests along (the kernel sends QEMU SIGKILL when the thread that started it ends).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from harness import process
+from harness.errors import GuestError
+from harness.guest import boot
+from harness.guest import deadline as deadlines
+from harness.guest.console import Console
+from harness.guest.keys import RunKeys, make_keys, write_private
+from harness.guest.plan import escaped
+from harness.guest.qmp import Monitor, QmpEvent
+from harness.guest.ssh import DEFAULT_OUTPUT_LIMIT, CommandResult, SshLink
+from harness.paths import Paths, make_folder
+from harness.process import Child
+from harness.progress import Progress, Quiet
+from harness.store import disk_failure
+from harness.values import QemuPlan
+
+_log = logging.getLogger(__name__)
+
+_QUIT_SECONDS = 3.0
+_STOPPED_SECONDS = 5.0
+
+
+class _Starter:
+    """One thread that starts every QEMU and lasts as long as the process: QEMU dies with the thread that made it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[[], Child]) -> Future[Child]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, thread_name_prefix="qemu-starter")
+            return self._pool.submit(work)
+
+
+_starter = _Starter()
+
+
+class Guest:
+    """A running guest. Made by :func:`start`, which also ends it."""
+
+    def __init__(self, plan: QemuPlan, *, folder: Path, private: Path, keys: RunKeys, progress: Progress) -> None:
+        """Nothing runs yet; ``folder`` takes the logs, ``private`` what nobody else may see."""
+        self.plan = plan
+        self.folder = folder
+        self.private = private
+        self.keys = keys
+        self.key_file = private / "id_ed25519"
+        self.known_hosts = private / "known_hosts"
+        self.qemu_log = folder / "qemu.log"
+        self.ssh_port = 0
+        self.boot_seconds = 0.0
+        self._progress = progress
+        self._stack = contextlib.ExitStack()
+        self._child: Child | None = None
+        self._console: Console | None = None
+        self._monitor: Monitor | None = None
+        self._ssh: SshLink | None = None
+        self._exit: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether QEMU runs."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """QEMU's exit status (negative: the signal that ended it), None while it runs."""
+        return self._child.poll() if self._child is not None else None
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def console(self) -> Console:
+        """The serial console."""
+        assert self._console is not None
+        return self._console
+
+    @property
+    def monitor(self) -> Monitor:
+        """The QMP connection."""
+        if self._monitor is None:
+            raise GuestError("the guest has no monitor connection")
+        return self._monitor
+
+    @property
+    def events(self) -> tuple[QmpEvent, ...]:
+        """QEMU's events so far."""
+        return self._monitor.events if self._monitor is not None else ()
+
+    def qmp(self, command: str, *, deadline: float = 10.0, **arguments: Any) -> Any:
+        """Run a QMP command (its arguments by keyword, ``_`` for ``-``) and return its value."""
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return self.monitor.execute(command, named or None, deadline=deadline)
+
+    def run(
+        self,
+        command: str,
+        *,
+        deadline: float,
+        on_line: Callable[[str], None] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        output_limit: int = DEFAULT_OUTPUT_LIMIT,
+    ) -> CommandResult:
+        """Run a shell command in the guest, as :meth:`harness.guest.ssh.SshLink.run` says."""
+        with self._explained():
+            return self._link().run(
+                command, deadline=deadline, on_line=on_line, env=env, stdin=stdin, output_limit=output_limit
+            )
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644, deadline: float = 60.0) -> None:
+        """Write a file in the guest."""
+        with self._explained():
+            self._link().put(content, path, mode=mode, deadline=deadline)
+
+    def get(self, path: str, *, deadline: float = 60.0, limit: int = DEFAULT_OUTPUT_LIMIT) -> bytes:
+        """Read a file of the guest."""
+        with self._explained():
+            return self._link().get(path, deadline=deadline, limit=limit)
+
+    def wait_end(self, *, deadline: float) -> int | None:
+        """Wait for QEMU's own end (a guest that powers off). Its exit status, or None after ``deadline`` seconds."""
+        assert self._child is not None
+        try:
+            return self._child.wait(deadline)
+        except Exception:  # subprocess.TimeoutExpired; only harness.process knows subprocess
+            return self._child.poll()
+
+    def describe_end(self) -> str:
+        """How QEMU ended, in words; and why, where it said so."""
+        status = self.exit_status
+        if status is None:
+            return "QEMU is running"
+        reasons = [str(event.data.get("reason")) for event in self.events if event.name == "SHUTDOWN"]
+        why = {
+            "guest-shutdown": "the guest powered off",
+            "guest-reset": "the guest reset itself (a panic does, with panic=-1)",
+            "guest-panic": "the guest panicked",
+        }.get(reasons[-1] if reasons else "")
+        if why is None and status == 0:
+            why = "the guest powered off or reset itself"
+        words = f"QEMU ended with {process.describe_exit(status)}"
+        return f"{why}; {words}" if why else words
+
+    def _link(self) -> SshLink:
+        if self._ssh is None:
+            raise GuestError("the guest has no SSH connection")
+        return self._ssh
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Add to an error of the channel what is known of QEMU and the console."""
+        try:
+            yield
+        except GuestError as error:
+            self.wait_end(deadline=0.5)  # the connection ends a little before the process does
+            if not self.alive:
+                error.message = f"{error.message}; {self.describe_end()}"
+                error.args = (error.message,)
+            error.details = error.details or self.console.tail(15)
+            error.log = error.log or self.console.log
+            raise
+
+    # -- start and end, called by start() only --
+
+    def _launch(self) -> None:
+        """Start QEMU with its sockets; afterwards it runs, or has failed and the error says how."""
+        console_ours, console_theirs = socket.socketpair()
+        qmp_ours, qmp_theirs = socket.socketpair()
+        self._stack.callback(qmp_ours.close)
+        self._qmp_socket = qmp_ours
+        with console_theirs, qmp_theirs:
+            self._console = Console(console_ours, log=self.folder / "console.log", raw=self.folder / "console.raw")
+            argv = filled(
+                self.plan.argv,
+                console_fd=console_theirs.fileno(),
+                qmp_fd=qmp_theirs.fileno(),
+                private=self.private,
+            )
+            stderr = self._stack.enter_context(self.qemu_log.open("wb"))
+            command = process.spawn(
+                argv,
+                cwd=self.private,
+                env=self.plan.env,
+                stdout=stderr,
+                stderr=stderr,
+                pass_fds=(console_theirs.fileno(), qmp_theirs.fileno()),
+            )
+            launch = _starter.submit(lambda: self._stack.enter_context(command))
+            try:
+                self._child = launch.result()
+            except BaseException:
+                with contextlib.suppress(BaseException):
+                    self._child = launch.result(_QUIT_SECONDS)  # interrupted: it may have been started all the same
+                raise
+
+    def _attach(self, *, deadline: float) -> None:
+        """Connect the monitor and ask which port QEMU picked."""
+        self._monitor = Monitor(self._qmp_socket, deadline=deadline)
+        self.ssh_port = boot.forwarded_port(self._monitor.human("info usernet", deadline=deadline))
+        write_private(self.known_hosts, f"[127.0.0.1]:{self.ssh_port} {self.keys.host_public}\n".encode())
+
+    def _end(self) -> None:
+        """Soft stop, hard stop, reap; the logs are complete then. Never raises for a guest that is gone already."""
+        if self._ssh is not None:
+            self._ssh.close()
+        try:
+            if self.alive and self._monitor is not None:
+                with contextlib.suppress(GuestError):
+                    self._monitor.execute("quit", deadline=_QUIT_SECONDS)
+                self.wait_end(deadline=_QUIT_SECONDS)
+        finally:
+            try:
+                self._stack.close()  # SIGTERM, SIGKILL and reap, by harness.process
+            finally:
+                if self._monitor is not None:
+                    self._monitor.close()
+                if self._console is not None:
+                    self._console.close()
+
+
+@contextlib.contextmanager
+def start(
+    plan: QemuPlan,
+    *,
+    folder: Path,
+    paths: Paths,
+    progress: Progress | None = None,
+    ssh: bool = True,
+    wait: bool = True,
+) -> Iterator[Guest]:
+    """Start a guest and wait until commands can be run in it; leaving the block ends it.
+
+    ``folder`` takes ``console.log``, ``console.raw`` and ``qemu.log``. Without ``ssh`` the wait is for init only;
+    without ``wait`` it returns as soon as QEMU runs.
+
+    Raises :class:`BootError` for a kernel that does not get there, with the console's last lines and its log;
+    :class:`EnvironmentFailure` when QEMU does not start, with what it said.
+    """
+    listener = progress or Quiet()
+    make_folder(folder)
+    with paths.scratch("guest") as private:
+        keys = make_keys()
+        _fill_private(private, plan, keys)
+        guest = Guest(plan, folder=folder, private=private, keys=keys, progress=listener)
+        begun = time.monotonic()
+        try:
+            guest._launch()
+            if wait:
+                seconds = deadlines.on_this_machine(plan.boot_deadline, cache=paths.cache)
+                boot.bring_up(guest, until=begun + seconds, allowed=seconds, ssh=ssh, progress=listener)
+                guest.boot_seconds = time.monotonic() - begun
+            yield guest
+        finally:
+            guest._end()
+
+
+def filled(argv: tuple[str, ...], *, console_fd: int, qmp_fd: int, private: Path) -> tuple[str, ...]:
+    """A plan's argv with its placeholders replaced."""
+    values = {"{console_fd}": str(console_fd), "{qmp_fd}": str(qmp_fd), "{private}": escaped(private)}
+
+    def fill(word: str) -> str:
+        for name, value in values.items():
+            word = word.replace(name, value)
+        return word
+
+    return tuple(fill(word) for word in argv)
+
+
+def _fill_private(private: Path, plan: QemuPlan, keys: RunKeys) -> None:
+    try:
+        write_private(private / "id_ed25519", keys.login_private)
+        write_private(private / "authorized_keys", keys.authorized_keys.encode())
+        write_private(private / "host_key", keys.host_private)
+        for name, text in plan.files.items():
+            write_private(private / name, text.encode())
+        for name, mib in plan.disks.items():
+            os.truncate(write_private(private / name, b""), mib << 20)
+    except OSError as reason:
+        raise disk_failure(reason, "while preparing a guest") from reason
