@@ -14,10 +14,16 @@ from harness.topology.checks import check, problems
 from harness.topology.facts import guest_facts
 from harness.topology.load import load, names, parse
 from harness.topology.model import Topology, is_interleaved, summary, uses_cxl
+from harness.topology.offered import check_against_qemu
+from harness.topology.svg import draw_svg
+from harness.topology.tree import draw_tree
 
 __all__ = [
     "Topology",
     "check",
+    "check_against_qemu",
+    "draw_svg",
+    "draw_tree",
     "guest_facts",
     "is_interleaved",
     "load",

@@ -113,11 +113,9 @@ def _in_words(reason: str, tables: Mapping[str, Any], path: str) -> UserError:
     message = reason[: place.start()] if place else reason
     message = message.replace("Object missing required field", "missing").replace("`", "'")
     message = message[:1].lower() + message[1:]
-    table = place["table"] if place else None
-    if place is None or table is None:
-        hint = "a topology needs at least a title and one [[cpu_node]]"
-        return UserError(f"{path}: {message}", hint=hint)
-    index: str | None = place["index"]
+    if place is None or place["table"] is None:
+        return UserError(f"{path}: {message}", hint="a topology needs at least a title and one [[cpu_node]]")
+    table, index = str(place["table"]), place["index"]
     where = _label(table, int(index), tables) if index and table in _TABLES else table
     if place["field"]:
         where += f": {place['field']}"
