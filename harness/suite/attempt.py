@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One run of a program in a guest: two streams merged in order of arrival, deadlines, and an end in any case."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import shlex
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import GuestError, HarnessError
+from harness.suite.catalogue import Program
+from harness.suite.judge import Judge
+from harness.suite.machine import CommandResult, Machine
+from harness.values import CaseResult, Verdict
+
+_log = logging.getLogger(__name__)
+
+_PID_FILE = "/run/harness/suite-program"
+_STOP_GRACE = 5.0  # seconds between SIGTERM, on which a program cleans up, and SIGKILL
+_STOP_DEADLINE = 10.0
+_MARGIN = 60.0  # seconds that the guest's own deadline is behind ours
+_TICK = 0.2
+_BACKLOG = 20_000  # lines that may wait before their source has to
+_CONSOLE_BACKLOG = 200_000  # the console cannot be made to wait: beyond this its lines are dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long an attempt may take: ``scale`` on the program's own deadlines, ``patience`` seconds for the console."""
+
+    scale: float = 1.0
+    patience: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ConsoleLine:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    result: CommandResult | None
+    error: BaseException | None
+
+
+class Attempt:
+    """A program and some of its cases in one guest; :meth:`results` runs it, leaving that iterator early ends it.
+
+    Afterwards ``remaining`` are the cases that have no result, and ``spoilt`` says why the guest must not be used for
+    anything else (empty where it may); ``stuck`` is True where the program could not be ended. ``replaceable`` says that
+    another guest can be had, so that nothing has to run on in one that crashed.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        program: Program,
+        cases: Sequence[str],
+        *,
+        limits: Limits,
+        replaceable: bool,
+        require_feature: bool,
+        on_start: Callable[[str], None],
+        on_hang: Callable[[Machine, str], None],
+    ) -> None:
+        self.spoilt = ""
+        self.stuck = False
+        self.remaining = tuple(cases)
+        self._machine = machine
+        self._program = program
+        self._cases = tuple(cases)
+        self._limits = limits
+        self._replaceable = replaceable
+        self._on_start = on_start
+        self._on_hang = on_hang
+        self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _End] = queue.SimpleQueue()
+        self._stopping = False
+        self._ended = False
+        self._shown: str | None = None
+        self._started = time.monotonic()
+        self._case_started = self._started
+        self._judge = Judge(program, cases, now=self._started, require_feature=require_feature)
+        self._thread = threading.Thread(target=self._work, name=f"suite {program.full_name}", daemon=True)
+
+    @property
+    def any_case_begun(self) -> bool:
+        """Whether the program came as far as a case."""
+        return self._judge.any_case_begun
+
+    def results(self) -> Generator[CaseResult, None, None]:
+        """Run the program; each result as soon as it is certain."""
+        console = self._machine.console
+        unsubscribe = console.subscribe(self._hear, since=console.mark())
+        self._thread.start()
+        try:
+            for result in self._events():
+                if result.case in self.remaining:
+                    self.remaining = tuple(case for case in self.remaining if case != result.case)
+                yield result
+                if result.verdict is Verdict.CRASH:
+                    self.spoilt = self.spoilt or f"{result.name} left the kernel with: {result.splat}"
+                    if self._replaceable:
+                        return
+        finally:
+            if not self._ended and not (self.spoilt and self._replaceable):  # a guest to be replaced ends with it
+                self._stop(gently=True)
+                self.stuck = self._thread.is_alive()
+            self._stopping = True
+            unsubscribe()
+
+    def _events(self) -> Iterator[CaseResult]:
+        """What the judge makes of the streams, until the program's end."""
+        end: _End | None = None
+        while end is None:
+            self._announce()
+            item = self._next(_TICK)
+            now = time.monotonic()
+            if isinstance(item, _End):
+                end = item
+            elif item is not None:
+                yield from self._take(item, now)
+            else:
+                yield from self._judge.tick(now, patience=self._limits.patience)
+            if end is None and (why := self._overdue(now)):
+                yield from self._hang(why)
+                return
+        self._ended = True
+        yield from self._settle()
+        yield from self._conclude(end)
+
+    def _take(self, item: _Line | _ConsoleLine, now: float) -> list[CaseResult]:
+        return self._judge.line(item.text, now) if isinstance(item, _Line) else self._judge.console(item.text, now)
+
+    def _announce(self) -> None:
+        running = self._judge.running
+        if running is not None and running != self._shown:
+            self._shown = running
+            self._case_started = time.monotonic()
+            self._on_start(f"{self._program.full_name}:{running}")
+
+    def _overdue(self, now: float) -> str | None:
+        limits = self._limits
+        program_limit = self._program.timeout * limits.scale
+        if now - self._started > program_limit:
+            return f"the program did not end within {program_limit:g} s"
+        case_limit = (self._program.case_timeout or 0.0) * limits.scale
+        if case_limit and self._judge.running is not None and now - self._case_started > case_limit:
+            return f"the case did not end within {case_limit:g} s"
+        return None
+
+    def _hang(self, why: str) -> Iterator[CaseResult]:
+        """The deadline passed: look at the guest while it hangs, end the program, hear what it still says."""
+        self.spoilt = why
+        self._on_hang(self._machine, self._judge.running or self._cases[-1])
+        alive = self._machine.alive
+        self._stop(gently=True)
+        self._ended, self.stuck = True, self._thread.is_alive()
+        yield from self._settle()
+        now = time.monotonic()
+        yield from self._judge.overdue(why, now) if alive else self._judge.lost(f"the guest is gone, and {why}", now)
+
+    def _settle(self) -> Iterator[CaseResult]:
+        """Wait until the console has come as far as the results, with patience but not for ever."""
+        until = time.monotonic() + self._limits.patience
+        console = self._machine.console
+        while True:
+            enough = console.closed or self._judge.settled or time.monotonic() >= until
+            item = self._next(0.0 if enough else _TICK / 4)
+            if isinstance(item, _ConsoleLine):
+                yield from self._take(item, time.monotonic())
+            elif item is None and enough:
+                return
+
+    def _conclude(self, end: _End) -> Iterator[CaseResult]:
+        now = time.monotonic()
+        if end.error is not None:
+            if not isinstance(end.error, HarnessError):
+                raise end.error
+            self.spoilt = end.error.message
+            yield from self._judge.lost(end.error.message, now)
+            return
+        result = end.result
+        if result is None or result.exit_status is None:
+            self.spoilt = "the program had to be ended"
+            yield from self._judge.overdue("the program was ended at the guest's own deadline", now)
+            return
+        yield from self._judge.ended(result.exit_status, now, stderr=result.stderr)
+
+    def _next(self, wait: float) -> _Line | _ConsoleLine | _End | None:
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=wait) if wait > 0 else self._queue.get_nowait()
+        return None
+
+    def _work(self) -> None:
+        """On a thread of its own: run the program to its end."""
+        deadline = self._program.timeout * self._limits.scale + _MARGIN
+        environment = {"KTAP_PROGRAM": self._program.full_name}
+        try:
+            result = self._machine.run(
+                command(self._program, self._cases), deadline=deadline, on_line=self._read, env=environment
+            )
+            self._queue.put(_End(result, None))
+        except BaseException as reason:
+            self._queue.put(_End(None, reason))
+
+    def _read(self, line: str) -> None:
+        while self._queue.qsize() > _BACKLOG and not self._stopping:
+            time.sleep(0.01)  # a flood waits in the guest, not in our memory
+        if not self._stopping:
+            self._queue.put(_Line(line))
+
+    def _hear(self, line: Any) -> None:
+        if not self._stopping and self._queue.qsize() < _CONSOLE_BACKLOG:
+            self._queue.put(_ConsoleLine(line.text))
+
+    def _stop(self, *, gently: bool) -> None:
+        """End the program: SIGTERM and time to clean up where ``gently``, then SIGKILL, to its whole group."""
+        self._stopping = True
+        for number in ("TERM", "KILL") if gently else ("KILL",):
+            if not self._thread.is_alive() or not self._machine.alive:
+                return
+            try:
+                self._machine.run(f"read -r group <{_PID_FILE} && kill -{number} -- -$group", deadline=_STOP_DEADLINE)
+            except GuestError as reason:
+                _log.debug("cannot end %s: %s", self._program.full_name, reason.message)
+                return
+            self._thread.join(_STOP_GRACE)
+
+
+def command(program: Program, cases: Sequence[str]) -> str:
+    """The shell command that runs some cases of a program in the guest, its process group's number kept in a file."""
+    words = [program.guest_path]
+    if tuple(cases) != program.cases:
+        for case in cases:
+            words += ["-t", case]
+    if program.path.suffix == ".sh":
+        words.insert(0, "sh")
+    return f"echo $$ >{_PID_FILE}; exec {shlex.join(words)}"

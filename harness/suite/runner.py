@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs test programs in a guest and yields each case's result as soon as it is certain.
+
+A guest that crashed or hangs is replaced by a fresh one for the cases that remain; a case (or a program) that takes
+guests down again and again is set aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+from harness.errors import HarnessError
+from harness.suite.attempt import Attempt, Limits
+from harness.suite.catalogue import Program, Selection
+from harness.suite.machine import Machine
+from harness.values import CaseResult, KernelConfig, Verdict
+
+_CRASHES_ALLOWED = 2
+
+
+class Runner:
+    """Runs programs, one after another, in a guest that it may replace.
+
+    ``fresh`` ends the guest that it is given and returns another one; without it a guest that is gone stays gone, and
+    one that crashed but runs is used on. ``limits`` scale the deadlines. ``on_start`` hears of each case that begins
+    (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, before anything is killed.
+    With ``require_feature`` a skip is a failure.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        fresh: Callable[[Machine], Machine] | None = None,
+        limits: Limits | None = None,
+        require_feature: bool = False,
+        on_start: Callable[[str], None] | None = None,
+        on_hang: Callable[[Machine, str], None] | None = None,
+    ) -> None:
+        self.machine = machine
+        self.replaced = 0  # guests that had to be replaced so far
+        self._fresh = fresh
+        self._limits = limits or Limits()
+        self._require_feature = require_feature
+        self._on_start = on_start or _ignore
+        self._on_hang = on_hang or _ignore
+        self._crashes: Counter[str] = Counter()
+        self._spoilt = ""  # why the guest must be replaced before the next program
+        self._dead = ""  # why there is no guest any more
+
+    def run_all(
+        self, selections: Iterable[Selection], *, config: KernelConfig | None = None
+    ) -> Generator[CaseResult, None, None]:
+        """Run what was selected. With ``config``, programs that need options it lacks are skipped, naming them."""
+        for selection in selections:
+            with contextlib.closing(self.run(selection.program, selection.cases, config=config)) as results:
+                yield from results
+
+    def run(
+        self, program: Program, cases: Sequence[str] | None = None, *, config: KernelConfig | None = None
+    ) -> Generator[CaseResult, None, None]:
+        """Run cases of a program (all by default). Closing the iterator ends the program in the guest."""
+        remaining = tuple(program.cases if cases is None else cases)
+        lacking = program.missing(config) if config is not None else ()
+        if lacking:
+            yield from self._unsupported(program, remaining, lacking)
+            return
+        before_any_case = 0  # attempts in a row that spoilt the guest before the program came to a case
+        while remaining:
+            yield from self._aside(program, remaining)
+            remaining = tuple(case for case in remaining if not self._is_aside(program, case))
+            if not remaining:
+                return
+            self._ensure_guest()
+            refused = f"not run: {self._dead}" if self._dead else ""
+            if before_any_case >= _CRASHES_ALLOWED:
+                refused = f"not run: {program.full_name} took {before_any_case} guests down before its first case"
+            if refused:
+                yield from (_result(program, case, Verdict.LOST, refused) for case in remaining)
+                return
+            attempt = self._attempt(program, remaining)
+            try:
+                with contextlib.closing(attempt.results()) as results:
+                    for result in results:
+                        if result.verdict in (Verdict.CRASH, Verdict.LOST):
+                            self._crashes[result.name] += 1
+                        yield result
+            finally:
+                self._spoilt = self._spoilt or attempt.spoilt
+                if attempt.stuck and self._fresh is None:
+                    self._dead = f"the guest is stuck: {self._spoilt or 'a program could not be ended'}"
+            before_any_case = before_any_case + 1 if attempt.spoilt and not attempt.any_case_begun else 0
+            assert len(attempt.remaining) < len(remaining), "an attempt decides at least one case"
+            remaining = attempt.remaining
+
+    def _attempt(self, program: Program, cases: Sequence[str]) -> Attempt:
+        return Attempt(
+            self.machine,
+            program,
+            cases,
+            limits=self._limits,
+            replaceable=self._fresh is not None,
+            require_feature=self._require_feature,
+            on_start=self._on_start,
+            on_hang=self._on_hang,
+        )
+
+    def _ensure_guest(self) -> None:
+        """Have a guest that is fit for the next program, or know why there is none."""
+        if self._dead or (self.machine.alive and not self._spoilt):
+            return
+        reason = self._spoilt or "the guest is gone"
+        if self._fresh is None:
+            self._dead = "" if self.machine.alive else reason
+            return
+        try:
+            self.machine = self._fresh(self.machine)
+        except HarnessError as failed:
+            self._dead = f"{reason}; and another guest did not come up: {failed.message}"
+        else:
+            self.replaced += 1
+            self._spoilt = ""
+
+    def _unsupported(self, program: Program, cases: Sequence[str], lacking: Sequence[str]) -> Iterator[CaseResult]:
+        verdict = Verdict.FAIL if self._require_feature else Verdict.SKIP
+        reason = f"this kernel cannot run it: {', '.join(lacking)}"
+        yield from (_result(program, case, verdict, reason) for case in cases)
+
+    def _is_aside(self, program: Program, case: str) -> bool:
+        return self._crashes[f"{program.full_name}:{case}"] >= _CRASHES_ALLOWED
+
+    def _aside(self, program: Program, cases: Sequence[str]) -> Iterator[CaseResult]:
+        reason = f"set aside: it took the guest down {_CRASHES_ALLOWED} times"
+        yield from (_result(program, case, Verdict.CRASH, reason) for case in cases if self._is_aside(program, case))
+
+
+def _result(program: Program, case: str, verdict: Verdict, reason: str) -> CaseResult:
+    return CaseResult(suite=program.suite, program=program.name, case=case, verdict=verdict, reason=reason)
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to hear of it."""
