@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packages through apt, without installing them and without root.
+
+Which archives there are, and the keys that vouch for them, come from the host's own apt configuration. apt checks
+the archive's signature, the index against it, and the package against the index; the package's SHA-256 is checked
+once more here. Where the host's package lists do not know a package (or are stale), lists of our own are kept below
+the cache; the host's are never written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import process
+from harness.errors import EnvironmentFailure
+from harness.paths import Paths, make_folder
+from harness.progress import Progress
+from harness.store import Store, file_digest
+
+_SAFE = (
+    "-o", "APT::Get::AllowUnauthenticated=false",
+    "-o", "Acquire::AllowInsecureRepositories=false",
+    "-o", "Acquire::Retries=3",
+    "-o", "APT::Sandbox::User=",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package that the archives offer: ``sha256`` of its file, as the signed index says."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """A set of package lists: the host's (``root`` None), or our own below ``root``."""
+
+    root: Path | None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that make an apt command use these lists."""
+        if self.root is None:
+            return ()
+        return ("-o", f"Dir::State={self.root}/state", "-o", f"Dir::Cache={self.root}/cache",
+                "-o", "Dir::State::status=/var/lib/dpkg/status")  # fmt: skip
+
+
+HOST = Lists(None)
+
+
+def own_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
+    """Lists of our own, fetched now. Raises :class:`EnvironmentFailure` where an archive cannot be reached."""
+    lists = Lists(paths.cache / "apt")
+    assert lists.root is not None
+    with store.lock("apt-lists", what="the package lists", progress=progress):
+        for folder in ("state/lists/partial", "cache/archives/partial"):
+            make_folder(lists.root / folder)
+        progress.update("fetching package lists")
+        process.run(
+            ("apt-get", *_SAFE, *lists.options, "-o", "Acquire::Languages=none", "-q", "update"),
+            deadline=600.0,
+            failure="the package lists could not be fetched",
+            hint="check the network and the archives in /etc/apt",
+        )
+    return lists
+
+
+def find(lists: Lists, name: str, *, version: str | None = None) -> Package | None:
+    """The package that apt would choose (or that version of it), or None where the lists have none."""
+    wanted = f"{name}={version}" if version else name
+    found = process.run(("apt-cache", *lists.options, "--no-all-versions", "show", wanted), deadline=60.0, check=False)
+    return parse_show(found.text, name)
+
+
+def parse_show(text: str, name: str) -> Package | None:
+    """The first complete record for a package in the output of ``apt-cache show``."""
+    for record in text.split("\n\n"):
+        values = dict(re.findall(r"^(Package|Version|SHA256): (\S+)$", record, flags=re.M))
+        if values.get("Package") == name and "Version" in values and "SHA256" in values:
+            return Package(name=name, version=values["Version"], sha256=values["SHA256"])
+    return None
+
+
+def names(lists: Lists, prefix: str) -> list[str]:
+    """The names of all packages that begin with a prefix."""
+    found = process.run(("apt-cache", *lists.options, "pkgnames", prefix), deadline=60.0, check=False)
+    return sorted(found.text.split())
+
+
+def download(lists: Lists, package: Package, folder: Path) -> Path:
+    """Fetch a package into a folder; apt verifies it. Raises :class:`EnvironmentFailure`."""
+    process.run(
+        ("apt-get", *_SAFE, *lists.options, "-q", "download", f"{package.name}={package.version}"),
+        deadline=3600.0,
+        cwd=folder,
+        failure=f"{package.name} {package.version} could not be fetched",
+        hint="check the network; `harness source update` fetches new package lists first",
+    )
+    files = list(folder.glob(f"{package.name}_*.deb"))
+    if len(files) != 1:
+        raise EnvironmentFailure(f"apt said it fetched {package.name}, and no package is there")
+    if file_digest(files[0]) != package.sha256:
+        raise EnvironmentFailure(
+            f"{package.name} {package.version} is not the file that the signed index names",
+            hint="try again; if it stays so, the archive or a proxy is broken",
+        )
+    return files[0]

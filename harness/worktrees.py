@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lasting worktrees: a checked-out commit and a build folder beside it, one a (repository, key), kept between runs.
+
+A worktree is brought from commit to commit by touching only the files that differ, so that make rebuilds only what
+these decide. It has no ``.git`` inside (a kernel build would put the commit into its version string); its git folder
+lies beside it and shares the objects and refs of the bare repository (gitrepository-layout(5), ``commondir``)::
+
+    <cache>/worktrees/<repository>/<key>/source   the files
+    <cache>/worktrees/<repository>/<key>/output   make O=, belongs to whoever builds
+    <cache>/worktrees/<repository>/<key>/git      HEAD, index
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import process, repository
+from harness.errors import EnvironmentFailure, HarnessError
+from harness.paths import Paths, make_folder
+from harness.progress import Progress
+from harness.store import Store, disk_failure
+
+_CHECKOUT_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A leased worktree: ``source`` holds the commit's files, ``output`` is for the build, ``git_dir`` is git's."""
+
+    source: Path
+    output: Path
+    git_dir: Path
+
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        deadline: float = 600.0,
+        check: bool = True,
+        env: Mapping[str, str | None] | None = None,
+        on_line: Callable[[str], None] | None = None,
+        error: type[HarnessError] = EnvironmentFailure,
+        failure: str | None = None,
+    ) -> process.Completed:
+        """Run git in this worktree."""
+        settings: tuple[str, ...] = ()
+        if self._patterns.is_file():
+            settings = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
+        return repository.git(
+            f"--git-dir={self.git_dir}",
+            f"--work-tree={self.source}",
+            *settings,
+            *arguments,
+            cwd=self.source,
+            stdin=stdin,
+            deadline=deadline,
+            check=check,
+            env=env,
+            on_line=on_line,
+            error=error,
+            failure=failure,
+        )
+
+    @property
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return self.git("rev-parse", "--verify", "HEAD").text.strip()
+
+    @property
+    def _patterns(self) -> Path:
+        return self.git_dir / "info" / "sparse-checkout"
+
+
+def folder(paths: Paths, repository: Path, key: str) -> Path:
+    """Where the worktree of a repository and key is."""
+    digest = hashlib.sha256(str(repository.absolute()).encode()).hexdigest()[:8]
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", key).lstrip(".")
+    if safe != key:
+        safe = f"{safe[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return paths.cache / "worktrees" / f"{repository.stem}-{digest}" / safe
+
+
+@contextlib.contextmanager
+def lease(
+    *,
+    repository: Path,
+    key: str,
+    commit: str,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    sparse: Sequence[str] = (),
+) -> Iterator[Worktree]:
+    """A worktree at ``commit``, this process's alone for the length of the block, kept after it.
+
+    Local changes and files that do not belong to the commit are gone from ``source``; a worktree too damaged for
+    that is made anew. ``sparse`` (patterns in gitignore(5) form) limits which files are checked out; the commit is
+    whole all the same. Raises :class:`EnvironmentFailure` (disk full, another run holds it for too long).
+    """
+    root = folder(paths, repository, key)
+    with store.lock(f"worktree-{root.parent.name}-{root.name}", what=f"the worktree '{key}'", progress=progress):
+        worktree = Worktree(source=root / "source", output=root / "output", git_dir=root / "git")
+        _prepare(worktree, repository, sparse)
+        try:
+            _bring(worktree, commit, progress)
+        except HarnessError as reason:
+            if _disk_is_full(reason):
+                raise
+            progress.warn(f"the worktree '{key}' is damaged ({reason.message}); it is made again")
+            _remove(root)
+            _prepare(worktree, repository, sparse)
+            _bring(worktree, commit, progress)
+        yield worktree
+
+
+def sparse_pattern(path: str) -> str:
+    """The pattern that matches exactly one file, for ``lease(sparse=…)``."""
+    return "/" + re.sub(r"([\\*?\[\]!#])", r"\\\1", path)
+
+
+def _prepare(worktree: Worktree, repository: Path, sparse: Sequence[str]) -> None:
+    """Make the folders and git's files; a changed choice of ``sparse`` starts from a new index."""
+    patterns = "".join(f"{pattern}\n" for pattern in sparse)
+    patterns_file = worktree.git_dir / "info" / "sparse-checkout"
+    try:
+        for path in (worktree.source, worktree.output, worktree.git_dir):
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                path.unlink()
+            make_folder(path)
+        for left in worktree.git_dir.rglob("*.lock"):  # of a killed git: we hold the lock of the whole worktree
+            left.unlink(missing_ok=True)
+        shutil.rmtree(worktree.git_dir / "rebase-apply", ignore_errors=True)
+        _write(worktree.git_dir / "commondir", f"{repository.absolute()}\n")
+        if sparse:
+            make_folder(patterns_file.parent)
+            _write(patterns_file, patterns)
+        else:
+            patterns_file.unlink(missing_ok=True)
+    except OSError as reason:
+        raise disk_failure(reason, f"while preparing the worktree {worktree.source.parent}") from reason
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
+
+
+def _bring(worktree: Worktree, commit: str, progress: Progress) -> None:
+    head = worktree.git_dir / "HEAD"
+    if not (worktree.git_dir / "index").is_file():
+        progress.update(f"checking out {commit[:12]}")
+    head.write_text(f"{commit}\n")
+    # reset rather than checkout: it needs nothing of the commit that was there before, which may be gone by now
+    worktree.git("reset", "--quiet", "--hard", commit, deadline=_CHECKOUT_SECONDS)
+    if (worktree.git_dir / "info" / "sparse-checkout").is_file():
+        worktree.git("sparse-checkout", "reapply", deadline=_CHECKOUT_SECONDS)
+    worktree.git("clean", "-ffdxq", deadline=_CHECKOUT_SECONDS)
+
+
+def _remove(root: Path) -> None:
+    """Take away the source and git's files; the build folder holds what make can still use."""
+    for name in ("git", "source"):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _disk_is_full(reason: HarnessError) -> bool:
+    return "disk is full" in reason.message
