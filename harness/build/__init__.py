@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel build: out of tree, reproducible, incremental in a lasting folder, kept by content."""
+
+from harness.build.kernel import build, find, kernel_key, module_folder
+from harness.build.plan import default_jobs
+
+__all__ = ["build", "default_jobs", "find", "kernel_key", "module_folder"]

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels: built out of tree in a lasting worktree, kept by content (tree, configuration, toolchain)."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import worktrees
+from harness.build import state
+from harness.build.failure import error_of, failing_command
+from harness.build.log import BuildLog, Step, merged_warnings
+from harness.build.plan import MakePlan, default_jobs, estimated_steps, make_plan, targets
+from harness.build.stream import follow
+from harness.errors import BuildError, EnvironmentFailure, UserError
+from harness.paths import Paths, make_folder
+from harness.process import run, which
+from harness.progress import Progress
+from harness.store import Entry, Store, disk_failure, file_digest, value_digest
+from harness.toolchain import ARCHITECTURE, Toolchain
+from harness.values import AppliedSeries, Kernel, KernelConfig
+
+_KIND = "kernel"
+_FORMAT = 1  # of the entry: raise it when the way kernels are built or kept changes
+_BUILD_SECONDS = 6 * 3600.0
+_STEP_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One build: what, with which configuration, where things are."""
+
+    applied: AppliedSeries
+    config: KernelConfig
+    toolchain: Toolchain
+    paths: Paths
+    store: Store
+    progress: Progress
+    jobs: int
+
+    @property
+    def key(self) -> str:
+        return kernel_key(self.applied, self.config, self.toolchain)
+
+    @property
+    def log(self) -> Path:
+        return make_folder(self.paths.cache / "logs") / f"build-{self.key[:16]}.log"
+
+    def plan(self, worktree: worktrees.Worktree, wanted: tuple[str, ...], **variables: str) -> MakePlan:
+        ccache = make_folder(self.paths.cache / "ccache") if which("ccache") else None
+        return make_plan(
+            wanted,
+            source=worktree.source,
+            output=worktree.output,
+            config=self.config,
+            toolchain=self.toolchain,
+            jobs=self.jobs,
+            ccache=ccache,
+            variables=variables,
+        )
+
+
+def kernel_key(applied: AppliedSeries, config: KernelConfig, toolchain: Toolchain) -> str:
+    """The content key of a kernel."""
+    return value_digest(_FORMAT, applied.tree_id, config.digest, toolchain.digest)
+
+
+def find(applied: AppliedSeries, config: KernelConfig, *, toolchain: Toolchain, store: Store) -> Kernel | None:
+    """The kernel if it is in the cache."""
+    entry = store.find(_KIND, kernel_key(applied, config, toolchain))
+    return _kernel(entry) if entry is not None else None
+
+
+def build(
+    applied: AppliedSeries,
+    config: KernelConfig,
+    *,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+) -> tuple[Kernel, bool]:
+    """The kernel of a tree and configuration, and whether it came from the cache (then neither make nor git runs).
+
+    Raises :class:`BuildError` with the first failing command and what it said, :class:`EnvironmentFailure` for a full
+    disk, too little memory or a missing tool.
+    """
+    job = _job(applied, config, toolchain, paths, store, progress, jobs)
+
+    def make(folder: Path) -> dict[str, Any]:
+        with _lease(job) as worktree:
+            warnings = _make(job, worktree, targets(config))
+            return _collect(job, worktree, folder) | {"warnings": warnings}
+
+    entry, cached = store.obtain(_KIND, job.key, make, progress=progress)
+    return _kernel(entry), cached
+
+
+@contextmanager
+def module_folder(
+    applied: AppliedSeries,
+    config: KernelConfig,
+    *,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+) -> Iterator[worktrees.Worktree]:
+    """The worktree of a kernel, ready for modules out of tree (``make -C source O=output M=folder modules``).
+
+    It is this process's alone for the length of the block. Raises what :func:`build` raises, and :class:`UserError`
+    where the configuration has no modules (the fragment ``modules``).
+    """
+    if not config.enabled("MODULES"):
+        raise UserError("this kernel has no loadable modules", hint="add --config modules")
+    job = _job(applied, config, toolchain, paths, store, progress, jobs)
+    with _lease(job) as worktree:
+        _make(job, worktree, (*targets(config), "modules_prepare"))
+        yield worktree
+
+
+def _job(
+    applied: AppliedSeries,
+    config: KernelConfig,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    jobs: int | None,
+) -> _Job:
+    if jobs is not None and jobs < 1:
+        raise UserError(f"{jobs} is no number of jobs", hint="give --jobs 1 or more")
+    if any(character in str(paths.cache) for character in " :\t"):
+        # the kernel's own Makefile: "source directory cannot contain spaces or colons"
+        hint = "choose another cache folder with --cache-dir (HARNESS_CACHE)"
+        raise UserError(f"a kernel cannot be built below {paths.cache}: its path has a space or a colon", hint=hint)
+    return _Job(
+        applied=applied,
+        config=config,
+        toolchain=toolchain,
+        paths=paths,
+        store=store,
+        progress=progress,
+        jobs=jobs or default_jobs(),
+    )
+
+
+@contextmanager
+def _lease(job: _Job) -> Iterator[worktrees.Worktree]:
+    with worktrees.lease(
+        repository=job.applied.tree.repository,
+        key=f"build-{job.config.digest[:16]}",
+        commit=job.applied.commit,
+        paths=job.paths,
+        store=job.store,
+        progress=job.progress,
+    ) as worktree:
+        yield worktree
+
+
+def _make(job: _Job, worktree: worktrees.Worktree, wanted: tuple[str, ...]) -> dict[str, list[str]]:
+    """Run make for targets; returns the warnings of all that the kernel consists of, by source file."""
+    _write_config(job.config, worktree.output)
+    past = state.load(worktree.output)
+    expected = None if past.complete else max(1, estimated_steps(job.config) - past.steps)
+    log = BuildLog(source=worktree.source, output=worktree.output, on_step=_Counter(job.progress, expected).step)
+    plan = job.plan(worktree, wanted)
+    returncode = -1
+    try:
+        returncode = follow(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, log=job.log, on_line=log.feed)
+    finally:
+        log.close()
+        past.note(log.steps, log.finished, worktree.output)
+        past.complete = past.complete or returncode == 0
+        state.save(past, worktree.output)
+    if returncode != 0:
+        command = _find_command(job, worktree, log)
+        raise error_of(log, argv=plan.argv, command=command, file=job.log, returncode=returncode)
+    return merged_warnings(past.warnings)
+
+
+class _Counter:
+    """Counts steps towards the number expected; an expectation that proves too small grows along."""
+
+    def __init__(self, progress: Progress, expected: int | None) -> None:
+        self._progress = progress
+        self._expected = expected
+        self._done = 0
+
+    def step(self, step: Step) -> None:
+        self._done += 1
+        total = max(self._expected, self._done) if self._expected else None
+        self._progress.update(f"{step.verb} {step.target}", done=self._done, total=total)
+
+
+def _find_command(job: _Job, worktree: worktrees.Worktree, log: BuildLog) -> list[str] | None:
+    """The command behind the first failure: the one target again, with make saying what it runs."""
+    target = log.failure.target if log.failure else ""
+    if log.disk_full or not target.endswith((".o", ".s", ".i", ".lds")):
+        return None
+    plan = job.plan(worktree, (target,), V="1")
+    done = run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, check=False)
+    command = failing_command(done.text.splitlines(), target)
+    try:
+        return shlex.split(command) if command else None
+    except ValueError:
+        return None
+
+
+def _write_config(config: KernelConfig, output: Path) -> None:
+    """Put the ``.config`` in place; an equal one stays as it is, so that make sees no change."""
+    path = output / ".config"
+    kept = output / ".harness-config"  # make writes its own head and order into .config
+    try:
+        if path.is_file() and kept.is_file() and kept.read_text() == config.text:
+            return
+        path.write_text(config.text)
+        kept.write_text(config.text)
+    except OSError as reason:
+        raise disk_failure(reason, f"while writing {path}") from reason
+
+
+def _collect(job: _Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, Any]:
+    """Copy what is kept of a build into an entry; returns its facts."""
+    output = worktree.output
+    job.progress.update("keeping the kernel")
+    release = _release(output)
+    shutil.copyfile(output / ".config", folder / "config")
+    shutil.copyfile(output / "System.map", folder / "System.map")
+    if job.config.enabled("DEBUG_INFO"):
+        _objcopy("--strip-debug", output / "vmlinux", folder / "vmlinux")
+        _objcopy("--compress-debug-sections=zlib", output / "vmlinux", folder / "vmlinux.debug")
+    else:
+        shutil.copyfile(output / "vmlinux", folder / "vmlinux")
+    if not job.config.enabled("PVH"):
+        shutil.copyfile(output / "arch" / ARCHITECTURE / "boot" / "bzImage", folder / "bzImage")
+    if "=m\n" in job.config.text:
+        _install_modules(job, worktree, folder / "modules")
+    shutil.copyfile(job.log, folder / "build.log")
+    job.log.unlink(missing_ok=True)
+    return {
+        "release": release,
+        "toolchain": job.toolchain.text,
+        "digest": file_digest(folder / "vmlinux"),
+        "tree": job.applied.tree_id,
+        "spec": job.applied.tree.spec,
+        "fragments": list(job.config.fragments),
+    }
+
+
+def _release(output: Path) -> str:
+    try:
+        return (output / "include" / "config" / "kernel.release").read_text().strip()
+    except OSError as reason:
+        raise BuildError(f"the build ended without naming its release: {reason.strerror}") from reason
+
+
+def _install_modules(job: _Job, worktree: worktrees.Worktree, folder: Path) -> None:
+    plan = job.plan(worktree, ("modules_install",), INSTALL_MOD_PATH=str(folder), INSTALL_MOD_STRIP="1")
+    run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, error=BuildError, failure="make modules_install failed")
+    for link in (*folder.glob("lib/modules/*/build"), *folder.glob("lib/modules/*/source")):
+        link.unlink()  # they lead to the worktree, which moves on
+
+
+def _objcopy(option: str, source: Path, target: Path) -> None:
+    run(["objcopy", option, source, target], deadline=_STEP_SECONDS, error=EnvironmentFailure)
+
+
+def _kernel(entry: Entry) -> Kernel:
+    def optional(name: str) -> Path | None:
+        path = entry.path / name
+        return path if path.exists() else None
+
+    return Kernel(
+        key=entry.key,
+        release=entry.meta["release"],
+        vmlinux=entry.path / "vmlinux",
+        bzimage=optional("bzImage"),
+        config=entry.path / "config",
+        system_map=entry.path / "System.map",
+        debug_vmlinux=optional("vmlinux.debug"),
+        modules=optional("modules"),
+        toolchain=entry.meta["toolchain"],
+        warnings={file: tuple(messages) for file, messages in entry.meta["warnings"].items()},
+        digest=entry.meta["digest"],
+    )
