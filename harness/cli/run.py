@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness run``: source to verdict."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from harness import profile as profiles
+from harness.cli.session import Session, dry_run_option
+from harness.profile import Profile
+
+_PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."}),
+    ("--series", {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."}),
+    ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment, in place of the profile's; repeat it."}),
+    ("--add-config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment on top of the profile's; repeat it."}),
+    ("--topology", {"metavar": "NAME", "help": "A topology's name or file."}),
+    ("--qemu", {"metavar": "CHOICE", "help": "auto, host, runtime, or the path of a QEMU."}),
+    ("--accel", {"type": click.Choice(["auto", "kvm", "tcg"]), "help": "The accelerator."}),
+    ("--memory", {"type": int, "metavar": "MIB", "help": "The guest's memory."}),
+    ("--cpus", {"type": int, "metavar": "N", "help": "The guest's CPUs."}),
+    ("--append", {"metavar": "TEXT", "help": "More for the kernel's command line."}),
+    ("--jobs", {"type": int, "metavar": "N", "help": "Compilers side by side."}),
+)  # fmt: skip
+
+
+def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--profile`` and a flag for each of its fields; :func:`chosen_profile` makes a profile of them."""
+    for name, attributes in reversed(_PROFILE_OPTIONS):
+        function = click.option(name, **attributes)(function)
+    return click.option("--profile", "profile_name", default="default", show_default=True, metavar="NAME|FILE")(
+        function
+    )
+
+
+def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
+    """The profile named, with the flags that were given in place of its fields."""
+    profile = profiles.load(flags["profile_name"], paths=session.paths)
+    config = flags["config"] or profile.config
+    changes = {
+        name: flags[name] for name in ("source", "series", "topology", "qemu", "accel", "cpus", "append", "jobs")
+    }
+    changes |= {"memory_mib": flags["memory"], "config": (*config, *flags["add_config"])}
+    return profiles.override(profile, changes)
+
+
+@click.command()
+@profile_options
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite; also SUITE/PROGRAM[:CASE]. Repeat it.")
+@click.option("--case", "cases", multiple=True, metavar="SUITE/PROGRAM:CASE", help="One case. Repeat it.")
+@click.option(
+    "-k", "keyword", default="", metavar="EXPRESSION", help="Only cases whose name matches, as pytest has it."
+)
+@click.option("--timeout-scale", type=float, metavar="FACTOR", help="Multiply every deadline of the tests.")
+@click.option("--require-feature", is_flag=True, default=None, help="A skipped case is a failure.")
+@dry_run_option
+@click.pass_obj
+def command(session: Session, dry_run: bool, keyword: str, **flags: Any) -> int:
+    """Source to verdict: fetch, apply, configure, build, boot, test, report.
+
+    \b
+    harness run                                                      the default profile
+    harness run --source tree:. --series git:origin/master..HEAD     my commits in this checkout
+    harness run --suite cxl --suite zswap --topology two-devices     some suites, another machine
+    harness run --case cxl/test_region:create_by_sysfs               one case
+    harness run --series '' --add-config lockdep                     the unpatched tree, with lockdep
+    """
+    from harness import run  # not before help and usage errors: it imports every stage
+
+    profile = profiles.override(
+        chosen_profile(session, flags),
+        {"timeout_scale": flags["timeout_scale"], "require_feature": flags["require_feature"]},
+    )
+    todo = run.plan(profile, selection=(*flags["suites"], *flags["cases"]), keyword=keyword, paths=session.paths)
+    if dry_run:
+        _show_plan(todo)
+        return 0
+    return _execute(session, todo)
+
+
+def _show_plan(todo: Any) -> None:
+    profile = todo.profile
+    click.echo(f"source    {profile.source}")
+    click.echo(f"series    {profile.series or 'none'}")
+    click.echo(f"config    {' '.join(profile.config)}")
+    click.echo(
+        f"guest     topology {profile.topology}, accel {profile.accel}, QEMU {profile.qemu}, image {profile.image}"
+    )
+    click.echo(f"cases     {len(todo.cases)}")
+    for name in todo.cases:
+        click.echo(f"  {name}")
+
+
+def _execute(session: Session, todo: Any) -> int:
+    from harness import run
+    from harness.cli.summary import show_summary
+    from harness.results.record import exit_status
+    from harness.terminal import Terminal
+    from harness.values import Verdict
+
+    words = ["harness", *sys.argv[1:]]
+    terminal = Terminal(sys.stdout)
+    try:
+        folder, results = run.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
+    finally:
+        terminal.close()
+    show_summary(terminal, folder, results, repeat=shlex.join(words))
+    return exit_status(Verdict(results.verdict))

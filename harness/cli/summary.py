@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The end of a run on the terminal: what failed and why, a table, the run folder, how to repeat it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from harness.display import duration, printable
+from harness.results.folder import RunFolder
+from harness.results.record import CaseRecord, Failure, Results, counts
+from harness.terminal import Terminal
+from harness.values import Verdict
+
+_COLUMNS = ("PASS", "FAIL", "SKIP", "CRASH", "TIMEOUT", "LOST", "XFAIL", "XPASS")
+
+
+def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, repeat: str) -> None:
+    """Print the summary of a finished run."""
+    terminal.say("")
+    if results.failure is not None:
+        _show_failure(terminal, results.failure)
+    bad = [case for case in results.cases if not Verdict(case.verdict).good]
+    for case in bad:
+        terminal.say(f"{case.verdict} {case.suite}/{case.program}:{case.case}  {printable(case.reason)}", style="red")
+    if results.cases:
+        _show_table(terminal, results)
+    good = Verdict(results.verdict).good
+    spent = f"{duration(results.seconds)} ({duration(results.guest_seconds)} of it in the guest)"
+    terminal.say(f"{results.verdict}  {spent}", style="bold green" if good else "bold red")
+    terminal.say(f"run folder   {folder.path}")
+    terminal.say(f"run it again {repeat}")
+    if bad:
+        one = bad[0]
+        terminal.say(f"only that    {repeat} --case {one.suite}/{one.program}:{one.case}")
+
+
+def _show_table(terminal: Terminal, results: Results) -> None:
+    used = [name for name in _COLUMNS if counts(results.cases)[name]]
+    rows = []
+    for suite, group in groupby(results.cases, key=lambda case: case.suite):
+        cases = list(group)
+        rows.append([suite, *_row(cases, used)])
+    if len(rows) > 1:
+        rows.append(["all", *_row(list(results.cases), used)])
+    terminal.table("", ["suite", *used, "time"], rows)
+
+
+def _row(cases: list[CaseRecord], used: list[str]) -> list[str]:
+    number = counts(cases)
+    return [*(str(number[name]) if number[name] else "·" for name in used), duration(sum(c.seconds for c in cases))]
+
+
+def _show_failure(terminal: Terminal, failure: Failure) -> None:
+    terminal.say(f"error: {printable(failure.message)}", style="bold red")
+    for line in failure.details:
+        terminal.say(f"  | {printable(line)}")
+    if failure.command:
+        terminal.say(f"  command: {printable(' '.join(failure.command))}")
+    if failure.log:
+        terminal.say(f"  log: {failure.log}")
+    if failure.hint:
+        terminal.say(f"  → {printable(failure.hint)}")

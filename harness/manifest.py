@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What decides a run, as the data of ``manifest.json``.
+
+``decides`` holds no absolute path, time or host: two runs with equal ``decides`` run the same thing. What differs
+between two such runs goes to ``circumstances``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import __version__
+from harness.pipeline import BuiltKernel, Machine
+from harness.profile import Profile
+from harness.results.record import Manifest
+from harness.store import value_digest
+from harness.values import AppliedSeries, QemuPlan
+
+
+def manifest(
+    *,
+    profile: Profile,
+    selection: Sequence[str],
+    built: BuiltKernel | None,
+    machine: Machine | None,
+    plan: QemuPlan | None,
+    command: Sequence[str],
+    cache: Path,
+) -> Manifest:
+    """The manifest of a run, as complete as the stages that it reached."""
+    decides: dict[str, Any] = {
+        "harness": __version__,
+        "profile": msgspec.to_builtins(profile),
+        "selection": list(selection),
+    }
+    if built is not None:
+        decides |= _kernel(built)
+    if machine is not None:
+        decides |= _machine(machine)
+    if plan is not None:
+        decides["argv"] = portable_argv(plan, built, machine, cache)
+        decides["accel"] = plan.accel.value
+    circumstances = {
+        "command": list(command),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": {
+            "name": platform.node(),
+            "kernel": platform.release(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "python": sys.version.split()[0],
+        },
+        "cache": str(cache),
+        "acceleration": machine.acceleration.reason if machine is not None else None,
+        "deadline_seconds": {"boot": plan.boot_deadline} if plan is not None else {},
+    }
+    return Manifest(decides=decides, circumstances=circumstances)
+
+
+def portable_argv(plan: QemuPlan, built: BuiltKernel | None, machine: Machine | None, cache: Path) -> list[str]:
+    """QEMU's argv with each file of the cache named by what it is: ``{kernel}``, ``{rootfs}``, ``{payload}``."""
+    names: list[tuple[str, str]] = []
+    if machine is not None:
+        names += [(str(machine.rootfs.image), "{rootfs}"), (str(machine.payload.image), "{payload}")]
+    if built is not None:
+        names += [(str(built.kernel.vmlinux), "{kernel}")]
+        names += [(str(built.kernel.bzimage), "{kernel}")] if built.kernel.bzimage else []
+    names.append((str(cache), "{cache}"))
+    words = []
+    for word in plan.argv:
+        for path, name in names:
+            word = word.replace(path, name)
+        words.append(word)
+    return words
+
+
+def _kernel(built: BuiltKernel) -> dict[str, Any]:
+    tree = built.applied.tree
+    return {
+        "source": {
+            "spec": tree.spec,
+            "version": tree.version,
+            "commit": tree.commit,
+            "tree": tree.tree_id,
+            "origin": dict(tree.origin),
+        },
+        "series": _series(built.applied),
+        "config": {"fragments": list(built.config.fragments), "digest": built.config.digest},
+        "toolchain": built.kernel.toolchain,
+        "kernel": {"key": built.kernel.key, "release": built.kernel.release, "digest": built.kernel.digest},
+    }
+
+
+def _series(applied: AppliedSeries) -> dict[str, Any] | None:
+    series = applied.series
+    if series is None:
+        return None
+    return {
+        "name": series.name,
+        "spec": series.spec,
+        "title": series.title,
+        "revision": series.revision,
+        "message_id": series.message_id,
+        "base": series.base,
+        "digest": series.digest,
+        "commit": applied.commit,
+        "patches": [{"title": patch.title, "digest": patch.digest} for patch in series.patches],
+    }
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    definition = msgspec.to_builtins(machine.topology)
+    return {
+        "rootfs": {
+            "flavour": machine.rootfs.flavour,
+            "key": machine.rootfs.key,
+            "digest": machine.rootfs.digest,
+        },
+        "payload": {"key": machine.payload.key, "digest": machine.payload.digest},
+        "topology": {"name": machine.topology.name, "digest": value_digest(definition), "definition": definition},
+        "qemu": {
+            "version": machine.qemu.version_text,
+            "origin": machine.qemu.origin,
+            "digest": machine.qemu.digest,
+        },
+    }

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Joins the stages: a profile in, a kernel, a machine or a judged run out. The only module that knows them all."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness import accel, build, guest, image, kconfig, payload, qemu_runtime, series, source, toolchain
+from harness import topology as topologies
+from harness.paths import Paths
+from harness.profile import Profile
+from harness.progress import StageView
+from harness.store import Store
+from harness.topology import Topology
+from harness.values import Acceleration, AppliedSeries, Kernel, KernelConfig, Payload, Qemu, QemuPlan, Rootfs
+
+
+class Stages(Protocol):
+    """Where stages are shown (a view) or shown and recorded (a recorder)."""
+
+    def stage(self, name: str) -> AbstractContextManager[StageView]:
+        """A stage, for the length of a ``with`` block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltKernel:
+    """A kernel with what it was made from."""
+
+    applied: AppliedSeries
+    config: KernelConfig
+    kernel: Kernel
+    tools: toolchain.Toolchain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """All that a guest needs beside its kernel."""
+
+    topology: Topology
+    qemu: Qemu
+    acceleration: Acceleration
+    rootfs: Rootfs
+    payload: Payload
+
+
+def check(profile: Profile, *, paths: Paths) -> Topology:
+    """What can be refused before anything is fetched or built: names of fragments and the topology's own sense."""
+    for request in profile.config:
+        kconfig.parse_request(request)
+    topology = topologies.load(profile.topology, paths=paths)
+    topologies.check(topology)
+    return topology
+
+
+def kernel_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> BuiltKernel:
+    """Source, series, configuration, build: the kernel that the profile asks for, from the cache where it is there.
+
+    Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
+    """
+    with stages.stage("source") as stage:
+        tree = source.obtain(profile.source, paths=paths, store=store, progress=stage)
+        stage.result(f"{profile.source} → Linux {tree.version} ({tree.commit[:12]})")
+    with stages.stage("series") as stage:
+        patches = None
+        if profile.series:
+            patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
+        applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
+        stage.result(_series_outcome(applied))
+    with stages.stage("config") as stage:
+        tools = toolchain.host_toolchain()
+        requests = [kconfig.parse_request(text) for text in profile.config]
+        config = kconfig.configure(applied, requests, toolchain=tools, paths=paths, store=store, progress=stage)
+        for warning in config.warnings:
+            stage.warn(warning)
+        stage.result(f"{' '.join(config.fragments)} ({config.digest[:12]})")
+    with stages.stage("build") as stage:
+        kernel, cached = build.build(
+            applied, config, toolchain=tools, paths=paths, store=store, progress=stage, jobs=profile.jobs
+        )
+        warnings = sum(len(lines) for lines in kernel.warnings.values())
+        noted = f", {warnings} compiler warnings" if warnings else ""
+        stage.result(f"{kernel.release} ({kernel.key[:12]}{noted})", cached=cached)
+    return BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools)
+
+
+def machine_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> Machine:
+    """The root file system, the guest tests, QEMU, the topology and the accelerator that the profile asks for."""
+    topology = check(profile, paths=paths)
+    with stages.stage("image") as stage:
+        rootfs = image.rootfs(profile.image, paths=paths, store=store, progress=stage)
+        tests = payload.payload(paths=paths, store=store, progress=stage)
+        stage.result(f"{rootfs.flavour} ({rootfs.image.stat().st_size >> 20} MiB) and the guest tests")
+    with stages.stage("qemu") as stage:
+        qemu = qemu_runtime.obtain(profile.qemu, paths=paths, store=store, progress=stage)
+        topologies.check_against_qemu(topology, qemu, store=store)
+        acceleration = accel.choose(
+            profile.accel, qemu=qemu, topology=topology, paths=paths, store=store, progress=stage
+        )
+        stage.result(f"{qemu.version_text} ({qemu.origin}), {acceleration.accel}: {acceleration.reason}")
+    return Machine(topology=topology, qemu=qemu, acceleration=acceleration, rootfs=rootfs, payload=tests)
+
+
+def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPlan:
+    """The guest that the profile asks for, decided."""
+    return guest.plan(
+        kernel=built.kernel,
+        rootfs=machine.rootfs,
+        payload=machine.payload,
+        topology=machine.topology,
+        qemu=machine.qemu,
+        acceleration=machine.acceleration,
+        memory_mib=profile.memory_mib,
+        cpus=profile.cpus,
+        append=profile.append,
+        config=built.config.text,
+    )
+
+
+def _series_outcome(applied: AppliedSeries) -> str:
+    if applied.series is None:
+        return "none (the tree as it is)"
+    number = len(applied.series.patches)
+    return f"{applied.series.name}: {number} patch{'es' if number != 1 else ''} applied ({applied.commit[:12]})"

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A whole run: the stages of the pipeline, then the selected cases in a guest, and a run folder at the end.
+
+However it ends (verdict, failure, Ctrl-C), the run folder holds what is known by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import guest, pipeline
+from harness.errors import HarnessError
+from harness.guest import Guest
+from harness.manifest import manifest
+from harness.paths import Paths
+from harness.pipeline import BuiltKernel, Machine
+from harness.profile import Profile
+from harness.progress import Progress, View
+from harness.results import folder as run_folders
+from harness.results.folder import RunFolder
+from harness.results.record import Results
+from harness.results.recorder import Recorder
+from harness.store import Store
+from harness.suite import catalogue
+from harness.suite.attempt import Limits
+from harness.suite.catalogue import Program, Selection
+from harness.suite.runner import Runner
+from harness.values import QemuPlan
+
+_DMESG_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What a run will do, as far as it can be known before anything is fetched: for ``--dry-run``."""
+
+    profile: Profile
+    selections: tuple[Selection, ...]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Every selected case in order."""
+        return tuple(name for selection in self.selections for name in selection.names)
+
+
+def plan(profile: Profile, *, selection: Sequence[str] = (), keyword: str = "", paths: Paths) -> RunPlan:
+    """Check what can be checked beforehand and select the cases; raises :class:`UserError`."""
+    pipeline.check(profile, paths=paths)
+    selections = catalogue.select(paths.guest_tests, selection or profile.suites, keyword=keyword)
+    return RunPlan(profile=profile, selections=selections)
+
+
+def execute(
+    todo: RunPlan, *, paths: Paths, store: Store, view: View, command: Sequence[str] = ()
+) -> tuple[RunFolder, Results]:
+    """Run it all; returns the run folder and the results, whatever they are.
+
+    Only Ctrl-C (or a signal like it) passes through, after the results have been written, as KeyboardInterrupt.
+    """
+    folder = run_folders.create(paths)
+    recorder = Recorder(folder, view)
+    run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
+    try:
+        run.go()
+    except HarnessError as error:
+        recorder.failed(error)
+    except KeyboardInterrupt:
+        recorder.interrupted = True
+        raise
+    finally:
+        results = recorder.results()
+        folder.write_results(results)
+        run.write_manifest()
+    return folder, results
+
+
+class _Run:
+    """One run's state while it goes on."""
+
+    def __init__(
+        self,
+        todo: RunPlan,
+        *,
+        folder: RunFolder,
+        recorder: Recorder,
+        paths: Paths,
+        store: Store,
+        command: tuple[str, ...],
+    ) -> None:
+        self.todo = todo
+        self.folder = folder
+        self.recorder = recorder
+        self.paths = paths
+        self.store = store
+        self.command = command
+        self.built: BuiltKernel | None = None
+        self.machine: Machine | None = None
+        self.plan: QemuPlan | None = None
+
+    def go(self) -> None:
+        """All stages; raises what a stage raises."""
+        profile = self.todo.profile
+        self.machine = pipeline.machine_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
+        self.built = pipeline.kernel_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
+        self._keep_inputs(self.built)
+        self.plan = pipeline.guest_plan(profile, self.built, self.machine)
+        self.write_manifest()
+        started = time.monotonic()
+        try:
+            with _Guests(self.plan, folder=self.folder, paths=self.paths, recorder=self.recorder) as guests:
+                self._suites(guests, self.built)
+        finally:
+            self.recorder.guest_seconds = time.monotonic() - started
+
+    def write_manifest(self) -> None:
+        """Write the manifest with what is decided by now."""
+        self.folder.write_manifest(
+            manifest(
+                profile=self.todo.profile,
+                selection=self.todo.cases,
+                built=self.built,
+                machine=self.machine,
+                plan=self.plan,
+                command=self.command,
+                cache=self.paths.cache,
+            )
+        )
+
+    def _suites(self, guests: _Guests, built: BuiltKernel) -> None:
+        profile = self.todo.profile
+        runner = Runner(
+            guests.start(),
+            fresh=lambda _: guests.start(),
+            limits=Limits(scale=profile.timeout_scale),
+            require_feature=profile.require_feature,
+            on_start=self.recorder.view.case_started,
+            on_output=self._keep_output,
+        )
+        for result in runner.run_all(self.todo.selections, config=built.config):
+            self.recorder.case(result)
+
+    def _keep_output(self, program: Program, line: str) -> None:
+        file = self.folder.folder("ktap", program.suite) / f"{program.name}.ktap"
+        with open(file, "a", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(line + "\n")
+
+    def _keep_inputs(self, built: BuiltKernel) -> None:
+        self.folder.write("config", built.config.text)
+        series = built.applied.series
+        for patch in series.patches if series is not None else ():
+            self.folder.write(f"series/{patch.number:04d}.patch", patch.content)
+
+
+class _Guests:
+    """The run's guest: at most one at a time, a fresh one where the last was spoilt; each has a folder of its own."""
+
+    def __init__(self, plan: QemuPlan, *, folder: RunFolder, paths: Paths, recorder: Recorder) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._paths = paths
+        self._recorder = recorder
+        self._stack = ExitStack()
+        self._guest: Guest | None = None
+        self._number = 0
+
+    def __enter__(self) -> _Guests:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end()
+
+    def start(self) -> Guest:
+        """End the guest before, if there is one, and start the next."""
+        self._end()
+        self._number += 1
+        folder = self._folder.folder("guests", str(self._number))
+        self._folder.write(f"guests/{self._number}/qemu.argv", guest.option_lines(self._plan.argv))
+        with self._recorder.stage("boot") as stage:
+            self._guest = self._boot(folder, stage)
+            again = f"guest {self._number}, " if self._number > 1 else ""
+            stage.result(f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}")
+        return self._guest
+
+    def _boot(self, folder: Path, progress: Progress) -> Guest:
+        return self._stack.enter_context(guest.start(self._plan, folder=folder, paths=self._paths, progress=progress))
+
+    def _end(self) -> None:
+        if self._guest is not None and self._guest.alive:
+            with suppress(HarnessError):
+                text = self._guest.run("dmesg", deadline=_DMESG_SECONDS).stdout
+                self._folder.write(f"guests/{self._number}/dmesg.txt", text)
+        self._guest = None
+        self._stack.close()
