@@ -59,7 +59,7 @@ def execute(
 ) -> tuple[RunFolder, Results]:
     """Run it all; returns the run folder and the results, whatever they are.
 
-    Only Ctrl-C (or a signal like it) passes through, after the results have been written, as KeyboardInterrupt.
+    Ctrl-C (or a signal like it) ends it early: the results say so (``interrupted``) and hold what is known by then.
     """
     folder = run_folders.create(paths)
     recorder = Recorder(folder, view)
@@ -70,11 +70,9 @@ def execute(
         recorder.failed(error)
     except KeyboardInterrupt:
         recorder.interrupted = True
-        raise
-    finally:
-        results = recorder.results()
-        folder.write_results(results)
-        run.write_manifest()
+    results = recorder.results()
+    folder.write_results(results)
+    run.write_manifest()
     return folder, results
 
 
@@ -178,7 +176,7 @@ class _Guests:
         self._end()
         self._number += 1
         folder = self._folder.folder("guests", str(self._number))
-        self._folder.write(f"guests/{self._number}/qemu.argv", guest.option_lines(self._plan.argv))
+        self._folder.write(f"guests/{self._number}/qemu.argv", "\n".join(guest.option_lines(self._plan.argv)) + "\n")
         with self._recorder.stage("boot") as stage:
             self._guest = self._boot(folder, stage)
             again = f"guest {self._number}, " if self._number > 1 else ""

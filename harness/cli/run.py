@@ -17,8 +17,8 @@ from harness.profile import Profile
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."}),
     ("--series", {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."}),
-    ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment, in place of the profile's; repeat it."}),
-    ("--add-config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment on top of the profile's; repeat it."}),
+    ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment in place of the profile's; repeat it."}),
+    ("--add-config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment beside the profile's; repeat it."}),
     ("--topology", {"metavar": "NAME", "help": "A topology's name or file."}),
     ("--qemu", {"metavar": "CHOICE", "help": "auto, host, runtime, or the path of a QEMU."}),
     ("--accel", {"type": click.Choice(["auto", "kvm", "tcg"]), "help": "The accelerator."}),
@@ -60,7 +60,7 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 @click.option("--require-feature", is_flag=True, default=None, help="A skipped case is a failure.")
 @dry_run_option
 @click.pass_obj
-def command(session: Session, dry_run: bool, keyword: str, **flags: Any) -> int:
+def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> int:
     """Source to verdict: fetch, apply, configure, build, boot, test, report.
 
     \b
@@ -110,4 +110,4 @@ def _execute(session: Session, todo: Any) -> int:
     finally:
         terminal.close()
     show_summary(terminal, folder, results, repeat=shlex.join(words))
-    return exit_status(Verdict(results.verdict))
+    return exit_status(Verdict(results.verdict), interrupted=results.interrupted)

@@ -26,7 +26,8 @@ def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, rep
         _show_table(terminal, results)
     good = Verdict(results.verdict).good
     spent = f"{duration(results.seconds)} ({duration(results.guest_seconds)} of it in the guest)"
-    terminal.say(f"{results.verdict}  {spent}", style="bold green" if good else "bold red")
+    verdict = f"interrupted ({results.verdict})" if results.interrupted else results.verdict
+    terminal.say(f"{verdict}  {spent}", style="bold green" if good else "bold red")
     terminal.say(f"run folder   {folder.path}")
     terminal.say(f"run it again {repeat}")
     if bad:
