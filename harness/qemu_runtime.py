@@ -23,7 +23,18 @@ from harness.progress import Progress
 from harness.store import Store, file_digest, value_digest
 from harness.values import Qemu
 
-__all__ = ["KIND", "OLDEST", "PREFERRED", "Version", "find_host", "obtain", "parse_version", "plan", "runtime_key"]
+__all__ = [
+    "KIND",
+    "OLDEST",
+    "PREFERRED",
+    "Version",
+    "find_host",
+    "given",
+    "obtain",
+    "parse_version",
+    "plan",
+    "runtime_key",
+]
 
 Version = tuple[int, int, int]
 
@@ -66,7 +77,7 @@ def obtain(choice: str = "auto", *, paths: Paths, store: Store, progress: Progre
         return _host(store=store, progress=progress)
     if choice == "auto":
         return _automatic(paths=paths, store=store, progress=progress)
-    return _given(choice, store=store, progress=progress)
+    return given(choice, store=store, progress=progress)
 
 
 def plan(choice: str = "auto", *, store: Store) -> tuple[str, ...]:
@@ -124,7 +135,8 @@ def _host(*, store: Store, progress: Progress) -> Qemu:
     return _accepted(_probe(path, origin="host", store=store), "the host's QEMU", progress)
 
 
-def _given(choice: str, *, store: Store, progress: Progress) -> Qemu:
+def given(choice: str, *, store: Store, progress: Progress) -> Qemu:
+    """The QEMU at a path; raises :class:`UserError` when it is none or too old, warns when it is slow."""
     path = Path(choice).expanduser().absolute()
     hint = "--qemu takes auto, host, runtime, or the path of a qemu-system-x86_64"
     if not path.exists():

@@ -115,12 +115,17 @@ class Store:
         *,
         progress: Progress | None = None,
         wait: float = 3600.0,
+        again: bool = False,
     ) -> tuple[Entry, bool]:
         """The entry, made by ``make(staging folder)`` if it is not there; and whether it was there already.
 
         ``make`` fills the folder and returns the values to record. What it raises passes through and leaves no entry.
-        A process that waits for another one's entry says so; after ``wait`` seconds it fails.
+        A process that waits for another one's entry says so; after ``wait`` seconds it fails. With ``again`` the entry
+        is made although it is there, which it stays until the new one takes its place.
         """
+        if again:
+            with self.lock(f"{kind}-{key}", what=f"{kind} {key[:12]}", progress=progress, wait=wait):
+                return self._make(kind, key, make), False
         found = self.find(kind, key, progress=progress)
         if found is not None:
             return found, True

@@ -48,15 +48,19 @@ def select(contents: _Contents, manifest: Manifest) -> set[str]:
     """The paths that a manifest keeps, with the libraries of what is a program or a library among them."""
     drop = _matcher(entry.path for entry in manifest.drop)
     wanted: set[str] = set()
+    nowhere: list[str] = []
     for keep in manifest.keep:
         pattern = _matcher([keep.path])
         found = {name for name in contents.names if pattern(name) and not drop(name)}
         if not found:
-            raise EnvironmentFailure(
-                f"no package has {keep.path} ({keep.reason})",
-                hint="a package changed: correct the list of what is kept",
-            )
+            nowhere.append(f"{keep.path} ({keep.reason})")
         wanted |= found
+    if nowhere:
+        raise EnvironmentFailure(
+            "files are in none of the packages",
+            details=nowhere,
+            hint="a package changed: correct the list of files to keep",
+        )
     pending = sorted(wanted)
     while pending:
         name = pending.pop()

@@ -47,11 +47,11 @@ def key(flavour: str) -> str:
     return value_digest(KIND, _FORMAT, manifest(flavour).digest, tree.digest(), erofs.OPTIONS)
 
 
-def plan(flavour: str, *, store: Store) -> tuple[str, ...]:
+def plan(flavour: str, *, store: Store, rebuild: bool = False) -> tuple[str, ...]:
     """What ``rootfs`` would do, a line each."""
     wanted = manifest(flavour)
     place = store.path(KIND, key(flavour))
-    if place.is_dir():
+    if place.is_dir() and not rebuild:
         return (f"use the {flavour} image in {place}",)
     return (
         f"fetch from Debian {', '.join(wanted.suites)}: {', '.join(package.name for package in wanted.package)}",
@@ -61,8 +61,10 @@ def plan(flavour: str, *, store: Store) -> tuple[str, ...]:
     )
 
 
-def rootfs(flavour: str = "test", *, paths: Paths, store: Store, progress: Progress) -> Rootfs:
+def rootfs(flavour: str = "test", *, paths: Paths, store: Store, progress: Progress, rebuild: bool = False) -> Rootfs:
     """The image of a flavour, made if it is not in the cache (about 10 s, and a network).
+
+    ``rebuild`` makes it again, with the packages that the archive has today; what was there stays until then.
 
     Raises :class:`EnvironmentFailure` when it cannot be made.
     """
@@ -71,7 +73,7 @@ def rootfs(flavour: str = "test", *, paths: Paths, store: Store, progress: Progr
     def make(staging: Path) -> dict[str, object]:
         return _make(staging, wanted, flavour=flavour, paths=paths, progress=progress)
 
-    entry, _ = store.obtain(KIND, key(flavour), make, progress=progress)
+    entry, _ = store.obtain(KIND, key(flavour), make, progress=progress, again=rebuild)
     return _rootfs(entry, flavour)
 
 
