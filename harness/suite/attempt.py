@@ -58,8 +58,8 @@ class Attempt:
     """A program and some of its cases in one guest; :meth:`results` runs it, leaving that iterator early ends it.
 
     Afterwards ``remaining`` are the cases that have no result, and ``spoilt`` says why the guest must not be used for
-    anything else (empty where it may); ``stuck`` is True where the program could not be ended. ``replaceable`` says that
-    another guest can be had, so that nothing has to run on in one that crashed.
+    anything else (empty where it may); ``stuck`` is True where the program could not be ended. ``replaceable`` says
+    that another guest can be had, so that nothing has to run on in one that crashed.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class Attempt:
             if not self._thread.is_alive() or not self._machine.alive:
                 return
             try:
-                self._machine.run(f"read -r group <{_PID_FILE} && kill -{number} -- -$group", deadline=_STOP_DEADLINE)
+                self._machine.run(f"read -r group <{_PID_FILE} && kill -{number} -$group", deadline=_STOP_DEADLINE)
             except GuestError as reason:
                 _log.debug("cannot end %s: %s", self._program.full_name, reason.message)
                 return

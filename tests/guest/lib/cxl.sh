@@ -138,7 +138,7 @@ cxl_pick() {
 
 # need_devices KIND COUNT: cxl_choose, or skip
 need_devices() {
-	cxl_choose "$1" "$2" || skip "no CXL window here has $2 device(s) with $1 capacity below it that interleave"
+	cxl_choose "$1" "$2" || skip "this machine has no CXL window with $2 free device(s) of $1 below it"
 }
 
 # cxl_free_decoder memN: $decoder is the first decoder of its endpoint without capacity (they are used in order)
@@ -269,4 +269,21 @@ cxl_ram_node() {
 	cxl_bind "$region"
 	cxl_dax "$region"
 	cxl_online "$region"
+}
+
+# cxl_device_mode REGION: take its memory away from the kernel and give it out as /dev/$dax
+cxl_device_mode() {
+	need_file /sys/bus/dax/drivers/device_dax "this kernel has no device dax (CONFIG_DEV_DAX)"
+	cxl_offline "$1"
+	write_file "$dax" /sys/bus/dax/drivers/kmem/unbind
+	# a driver that claims any dax device must be told of this one first (Documentation/ABI/testing/sysfs-bus-dax)
+	write_file "$dax" /sys/bus/dax/drivers/device_dax/new_id
+	[ -e "/sys/bus/dax/devices/$dax/driver" ] || write_file "$dax" /sys/bus/dax/drivers/device_dax/bind
+}
+
+# cxl_memory_mode REGION: and back
+cxl_memory_mode() {
+	write_file "$dax" /sys/bus/dax/drivers/device_dax/unbind
+	write_file "$dax" /sys/bus/dax/drivers/device_dax/remove_id
+	[ -e "/sys/bus/dax/devices/$dax/driver" ] || write_file "$dax" /sys/bus/dax/drivers/kmem/bind
 }

@@ -170,7 +170,7 @@ static KTAP_UNUSED KTAP_PRINTF(1) void ktap_note(const char *format, ...)
 static void ktap_mark(const char *what, const char *text)
 {
 	const char *path = getenv("KTAP_KMSG") ? getenv("KTAP_KMSG") : "/dev/kmsg";
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	char line[1500];
 	int length;
 

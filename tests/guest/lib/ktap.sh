@@ -262,7 +262,7 @@ expect_errno() {
 
 expect_splat() {
 	ktap_comment "expect-splat: $1"
-	printf 'harness: case expects %s %s\n' "$ktap_program:$ktap_case" "$1" 2>/dev/null >"$ktap_kmsg" || :
+	printf '<3>harness: case expects %s %s\n' "$ktap_program:$ktap_case" "$1" 2>/dev/null >>"$ktap_kmsg" || :
 }
 
 wait_for() {
@@ -340,7 +340,7 @@ ktap_left_behind() {
 }
 
 ktap_mark() {
-	printf '<3>harness: case %s %s\n' "$1" "$ktap_program:$ktap_case" 2>/dev/null >"$ktap_kmsg" || :
+	printf '<3>harness: case %s %s\n' "$1" "$ktap_program:$ktap_case" 2>/dev/null >>"$ktap_kmsg" || :
 }
 
 # ktap_show_output: what the case printed, as diagnostics, the last 200 lines of it
