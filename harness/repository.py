@@ -8,15 +8,16 @@ garbage behind our back. Only commands that talk to a remote read the user's con
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from harness import process
-from harness.errors import EnvironmentFailure, HarnessError
-from harness.paths import make_folder
+from harness.errors import EnvironmentFailure, HarnessError, UserError
+from harness.paths import Paths, make_folder
 from harness.store import disk_failure
 
 NAME = "harness"
@@ -52,10 +53,10 @@ def environment(*, user_config: bool = False) -> dict[str, str | None]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_AUTHOR_NAME": NAME,
         "GIT_AUTHOR_EMAIL": EMAIL,
-        "GIT_AUTHOR_DATE": DATE,
+        "GIT_AUTHOR_DATE": f"@{DATE}",
         "GIT_COMMITTER_NAME": NAME,
         "GIT_COMMITTER_EMAIL": EMAIL,
-        "GIT_COMMITTER_DATE": DATE,
+        "GIT_COMMITTER_DATE": f"@{DATE}",
     }
     if not user_config:
         env |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
@@ -107,10 +108,7 @@ def git_failure(
 ) -> HarnessError:
     """The error for a git command that failed, with git's own last words."""
     said = (completed.error_text or completed.text).splitlines()
-    words = [
-        word for word in completed.argv[1:] if word != "-c" and word not in (*_SETTINGS, "core.excludesFile=/dev/null")
-    ]
-    short = ("git", *words)
+    short = ("git", *_without_settings(completed.argv[1:]))
     if any("No space left on device" in line or "Disk quota exceeded" in line for line in said):
         return EnvironmentFailure(
             "the disk is full while git was writing",
@@ -118,9 +116,15 @@ def git_failure(
             command=short,
             hint="free some space, or `harness cache prune`",
         )
-    name = next((word for word in words if not word.startswith("-")), "git")
+    name = next((word for word in short[1:] if not word.startswith("-")), "")
     how = process.describe_exit(completed.returncode)
     return error(failure or f"git {name} failed with {how}", command=short, details=said[-20:], hint=hint)
+
+
+def _without_settings(words: Sequence[str]) -> list[str]:
+    """The words of a git command without its ``-c name=value`` pairs: what a user wants to read."""
+    pairs = {at for at, word in enumerate(words) if word == "-c"}
+    return [word for at, word in enumerate(words) if at not in pairs and at - 1 not in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +225,85 @@ class Repository:
     def set_ref(self, name: str, commit: str) -> None:
         """Point a ref (``refs/harness/…``) at a commit, so that its objects are kept."""
         self.git("update-ref", "--no-deref", name, commit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """A user's checkout: its top folder, and git's folders where it is a repository (None where it is not)."""
+
+    top: Path
+    git_dir: Path | None = None
+    common_dir: Path | None = None
+    object_format: str = "sha1"
+
+    @property
+    def index(self) -> Path | None:
+        """The user's index (which files are tracked, and when they were last seen)."""
+        return self.git_dir / "index" if self.git_dir is not None else None
+
+    @property
+    def objects(self) -> Path | None:
+        """The user's objects."""
+        return self.common_dir / "objects" if self.common_dir is not None else None
+
+    def resolve(self, name: str) -> str | None:
+        """The commit that a name stands for in the user's repository, or None."""
+        return Repository(self.git_dir).resolve(name) if self.git_dir is not None else None
+
+    def ref_names(self) -> list[str]:
+        """The user's branches and tags, by their short names."""
+        if self.git_dir is None:
+            return []
+        kinds = ("refs/heads", "refs/tags", "refs/remotes")
+        listed = Repository(self.git_dir).git("for-each-ref", "--format=%(refname:short)", *kinds, check=False)
+        return listed.text.split()
+
+
+def find_checkout(path: Path, *, is_top: Callable[[Path], bool] | None = None) -> Checkout:
+    """The checkout (or bare repository) that a folder is, or is in. Nothing in it is written.
+
+    ``is_top`` says of a folder inside some repository that it is a tree of its own all the same.
+    Raises :class:`UserError` where the folder is not there.
+    """
+    path = path.expanduser().absolute()
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}", hint="give the folder of a kernel checkout")
+    path = path.resolve()
+    asked = ("--absolute-git-dir", "--path-format=absolute", "--git-common-dir", "--show-object-format")
+    found = git("rev-parse", *asked, cwd=path, check=False)
+    lines = found.text.splitlines()
+    if found.returncode != 0 or len(lines) != 3:
+        return Checkout(top=path)
+    shown = git("rev-parse", "--path-format=absolute", "--show-toplevel", cwd=path, check=False)
+    top = Path(shown.text.rstrip("\n")) if shown.returncode == 0 else path  # a bare repository has none
+    if top != path and is_top is not None and is_top(path):
+        return Checkout(top=path)
+    return Checkout(top=top, git_dir=Path(lines[0]), common_dir=Path(lines[1]), object_format=lines[2])
+
+
+def private_path(paths: Paths, kind: str, name: str) -> Path:
+    """Where our repository for one location (a URL, a checkout) is."""
+    last = name.rstrip("/").removesuffix("/.git").removesuffix(".git").rstrip("/").rpartition("/")[2]
+    stem = re.sub(r"[^A-Za-z0-9-]+", "-", last).strip("-")[:40] or "repository"
+    return paths.cache / "repositories" / f"{kind}-{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.git"
+
+
+def borrowing(paths: Paths, checkout: Checkout) -> Repository:
+    """Our repository for a user's: it borrows its objects, follows how shallow it is, and writes only itself."""
+    path = private_path(paths, "tree", str(checkout.common_dir or checkout.top))
+    ours = Repository.create(path, borrow=checkout.objects, object_format=checkout.object_format)
+    if checkout.common_dir is not None:
+        _follow(checkout.common_dir / "shallow", path / "shallow")
+    return ours
+
+
+def _follow(theirs: Path, ours: Path) -> None:
+    """Keep a small file of ours equal to one of theirs (or absent)."""
+    try:
+        content = theirs.read_bytes() if theirs.is_file() else None
+        if content is None:
+            ours.unlink(missing_ok=True)
+        elif not ours.is_file() or ours.read_bytes() != content:
+            ours.write_bytes(content)
+    except OSError as reason:
+        raise disk_failure(reason, f"while preparing {ours.parent}") from reason

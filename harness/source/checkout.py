@@ -14,56 +14,17 @@ import contextlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness import process, repository
 from harness.errors import UserError
 from harness.paths import make_folder
-from harness.repository import Repository
-from harness.source.kind import Kind, Request, private_repository, tree, version_of_makefile
+from harness.repository import Checkout, Repository, borrowing, find_checkout, private_path
+from harness.source.kind import Kind, Request, tree, version_of_makefile
 from harness.store import disk_failure
 from harness.values import Tree
 
 _READ_SECONDS = 1800.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
-    """A user's checkout: its top folder, and git's folders where it is a repository (None where it is not)."""
-
-    top: Path
-    git_dir: Path | None = None
-    common_dir: Path | None = None
-    object_format: str = "sha1"
-
-    @property
-    def index(self) -> Path | None:
-        """The user's index (which files are tracked, and when they were last seen)."""
-        return self.git_dir / "index" if self.git_dir is not None else None
-
-    @property
-    def objects(self) -> Path | None:
-        """The user's objects."""
-        return self.common_dir / "objects" if self.common_dir is not None else None
-
-
-def find_checkout(path: Path) -> Checkout:
-    """The checkout that a folder is (in). Raises :class:`UserError` where the folder is not there."""
-    path = path.expanduser().absolute()
-    if not path.is_dir():
-        raise UserError(f"there is no folder {path}", hint="tree: takes the folder of a kernel checkout")
-    path = path.resolve()
-    asked = ("--show-toplevel", "--absolute-git-dir", "--path-format=absolute", "--git-common-dir",
-             "--show-object-format")  # fmt: skip
-    found = repository.git("rev-parse", *asked, cwd=path, check=False)
-    lines = found.text.splitlines()
-    if found.returncode != 0 or len(lines) != 4:
-        return Checkout(top=path)
-    top = Path(lines[0])
-    if top != path and _is_kernel(path):
-        return Checkout(top=path)  # an unpacked kernel inside some other repository
-    return Checkout(top=top, git_dir=Path(lines[1]), common_dir=Path(lines[2]), object_format=lines[3])
 
 
 def _is_kernel(path: Path) -> bool:
@@ -71,29 +32,8 @@ def _is_kernel(path: Path) -> bool:
     return makefile.is_file() and version_of_makefile(makefile.read_text(errors="replace")) is not None
 
 
-def own_repository(request: Request, checkout: Checkout) -> Repository:
-    """Our repository for a checkout: it borrows the checkout's objects and writes its own."""
-    path = private_repository(request.paths, "tree", str(checkout.common_dir or checkout.top))
-    ours = Repository.create(path, borrow=checkout.objects, object_format=checkout.object_format)
-    if checkout.common_dir is not None:
-        _follow(checkout.common_dir / "shallow", path / "shallow")
-    return ours
-
-
-def _follow(theirs: Path, ours: Path) -> None:
-    """Keep a small file of ours equal to one of theirs (or absent)."""
-    try:
-        content = theirs.read_bytes() if theirs.is_file() else None
-        if content is None:
-            ours.unlink(missing_ok=True)
-        elif not ours.is_file() or ours.read_bytes() != content:
-            ours.write_bytes(content)
-    except OSError as reason:
-        raise disk_failure(reason, f"while preparing {ours.parent}") from reason
-
-
 def _plan(rest: str) -> tuple[str, ...]:
-    checkout = find_checkout(Path(rest))
+    checkout = find_checkout(Path(rest), is_top=_is_kernel)
     if checkout.git_dir is None:
         return (f"read the tree {checkout.top} (no git repository) into a commit of our own",)
     return (
@@ -103,29 +43,20 @@ def _plan(rest: str) -> tuple[str, ...]:
 
 
 def _obtain(request: Request) -> Tree:
-    checkout = find_checkout(Path(request.rest))
+    checkout = find_checkout(Path(request.rest), is_top=_is_kernel)
     if not _is_kernel(checkout.top):
         raise UserError(
             f"{checkout.top} is not a kernel tree: no Makefile with VERSION and PATCHLEVEL at its top",
             hint="tree: takes the folder of a kernel checkout",
         )
-    ours = own_repository(request, checkout)
+    ours = borrowing(request.paths, checkout)
     with request.store.lock(f"source-{ours.path.stem}", what=f"the tree {checkout.top}", progress=request.progress):
-        head = _head(checkout)
+        head = checkout.resolve("HEAD")
         tree_id = _snapshot(request, checkout, ours)
         commit, dirty = _commit(ours, head, tree_id)
         ours.set_ref(f"refs/harness/tree/{commit}", commit)
     origin = {"path": str(checkout.top), "dirty": "yes" if dirty else "no"} | ({"head": head} if head else {})
     return tree(ours, commit, request.spec, origin)
-
-
-def _head(checkout: Checkout) -> str | None:
-    if checkout.git_dir is None:
-        return None
-    found = repository.git(
-        f"--git-dir={checkout.git_dir}", "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False
-    )
-    return found.text.strip() or None
 
 
 def _commit(ours: Repository, head: str | None, tree_id: str) -> tuple[str, bool]:
@@ -139,7 +70,7 @@ def _commit(ours: Repository, head: str | None, tree_id: str) -> tuple[str, bool
 
 def _snapshot(request: Request, checkout: Checkout, ours: Repository) -> str:
     """The object name of the tree that the checkout's files make, read through an index of our own."""
-    index = ours.path / "indexes" / private_repository(request.paths, "i", str(checkout.top)).stem
+    index = ours.path / "indexes" / private_path(request.paths, "index", str(checkout.top)).stem
     make_folder(index.parent)
     index.with_name(f"{index.name}.lock").unlink(missing_ok=True)  # of a killed git: we hold the lock of the tree
     _write_excludes(checkout, ours)
@@ -210,7 +141,7 @@ def _drop_assumptions(checkout: Checkout, ours: Repository, index: Path) -> None
 
 def _seed_from_head(checkout: Checkout, ours: Repository, index: Path) -> None:
     """Start from the files of HEAD where the user's index cannot be taken over."""
-    head = _head(checkout)
+    head = checkout.resolve("HEAD")
     if head is not None:
         ours.git("read-tree", head, env={"GIT_INDEX_FILE": str(index)})
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,12 +47,6 @@ class Kind:
 def archives(paths: Paths) -> Path:
     """The one repository that holds every imported archive: trees that are alike share their files."""
     return paths.cache / "repositories" / "archives.git"
-
-
-def private_repository(paths: Paths, kind: str, name: str) -> Path:
-    """Where the repository for one location (a URL, a checkout) is."""
-    stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name.rstrip("/").rpartition("/")[2]).strip(".-")[:40].removesuffix(".git")
-    return paths.cache / "repositories" / f"{kind}-{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.git"
 
 
 def tree(repository: Repository, commit: str, spec: str, origin: Mapping[str, str]) -> Tree:

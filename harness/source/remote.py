@@ -19,10 +19,9 @@ from pathlib import Path
 
 from harness import repository
 from harness.errors import EnvironmentFailure, HarnessError, UserError, nearest
-from harness.repository import Repository, is_object_name
+from harness.repository import Repository, borrowing, find_checkout, is_object_name, private_path
 from harness.source import memory
-from harness.source.checkout import find_checkout
-from harness.source.kind import Kind, Request, private_repository, tree
+from harness.source.kind import Kind, Request, tree
 from harness.values import Tree
 
 _LOOK_SECONDS = 120.0
@@ -97,7 +96,7 @@ def _obtain_from(request: Request, location: Location, place: str) -> Tree:
     remembered = memory.recall(request.paths, request.spec, facts={"commit": commit})
     if remembered is not None:
         return remembered.tree
-    ours = Repository(private_repository(request.paths, "git", ",".join(location.mirrors)))
+    ours = Repository(private_path(request.paths, "git", ",".join(location.mirrors)))
     with request.store.lock(f"source-{ours.path.stem}", what=f"the copy of {place}", progress=request.progress):
         Repository.create(ours.path, object_format="sha256" if len(commit) == 64 else "sha1")
         if request.reference is not None:
@@ -122,14 +121,11 @@ def _from_folder(request: Request, location: Location, path: Path) -> Tree:
     checkout = find_checkout(path)
     if checkout.common_dir is None or checkout.git_dir is None:
         raise UserError(f"{path} is no git repository", hint=f"for an unpacked tree write tree:{path}")
-    theirs = Repository(checkout.git_dir)
-    commit = theirs.resolve(location.ref)
+    commit = checkout.resolve(location.ref)
     if commit is None:
-        raise _no_ref(location.ref, str(path), _refs(theirs))
-    ours = Repository(private_repository(request.paths, "git", str(checkout.common_dir)))
-    with request.store.lock(f"source-{ours.path.stem}", what=f"the copy of {path}", progress=request.progress):
-        Repository.create(ours.path, borrow=checkout.objects, object_format=checkout.object_format)
-        ours.set_ref(f"refs/harness/fetched/{commit}", commit)
+        raise _no_ref(location.ref, str(path), checkout.ref_names())
+    ours = borrowing(request.paths, checkout)
+    ours.set_ref(f"refs/harness/fetched/{commit}", commit)
     return tree(ours, commit, request.spec, {"path": str(path), "ref": location.ref})
 
 
@@ -138,11 +134,6 @@ def _objects(reference: Path) -> Path:
     if checkout.objects is None:
         raise UserError(f"--reference {reference} is no git repository", hint="give a local clone of a kernel")
     return checkout.objects
-
-
-def _refs(theirs: Repository) -> list[str]:
-    listed = theirs.git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", check=False)
-    return listed.text.split()
 
 
 def _no_ref(ref: str, place: str, known: list[str]) -> UserError:
