@@ -16,7 +16,7 @@ check unit vm: bootstrap
 	ci/check $@
 
 bench: bootstrap
-	.venv/bin/python -m ci.bench $(ARGS)
+	.venv/bin/python ci/bench $(ARGS)
 
 format:
 	.venv/bin/ruff format .

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Keeps what a run has shown so far, so that it can be written whenever the run ends, however it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.errors import HarnessError
+from harness.progress import StageView, View
+from harness.results.folder import RunFolder
+from harness.results.record import CaseRecord, Failure, Results, StageRecord, case_record, run_verdict
+from harness.values import CaseResult
+
+
+class Recorder:
+    """A run's stages, cases and failure, passed on to a view as they come."""
+
+    def __init__(self, folder: RunFolder, view: View) -> None:
+        self.folder = folder
+        self.view = view
+        self.guest_seconds = 0.0
+        self.interrupted = False
+        self.failure: Failure | None = None
+        self._started = time.monotonic()
+        self._stages: list[StageRecord] = []
+        self._cases: list[CaseRecord] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[StageView]:
+        """A stage for the length of the block; what it cost and gave is recorded even when it fails."""
+        started = time.monotonic()
+        with self.view.stage(name) as shown:
+            kept = _Kept(shown)
+            try:
+                yield kept
+            finally:
+                seconds = round(time.monotonic() - started, 3)
+                self._stages.append(StageRecord(name=name, seconds=seconds, cached=kept.cached, outcome=kept.outcome))
+
+    def case(self, result: CaseResult) -> None:
+        """A case ended."""
+        self._cases.append(case_record(result))
+        self.view.case(result)
+
+    def failed(self, error: HarnessError) -> None:
+        """The run itself failed; its cases so far are kept."""
+        self.failure = Failure(
+            verdict=error.verdict,
+            message=error.message,
+            hint=error.hint,
+            command=error.command or (),
+            log=str(error.log) if error.log else None,
+            details=error.details,
+        )
+
+    def results(self) -> Results:
+        """What is known by now."""
+        return Results(
+            run=self.folder.name,
+            verdict=run_verdict(self._cases, self.failure, interrupted=self.interrupted).value,
+            seconds=round(time.monotonic() - self._started, 3),
+            guest_seconds=round(self.guest_seconds, 3),
+            interrupted=self.interrupted,
+            stages=tuple(self._stages),
+            cases=tuple(self._cases),
+            failure=self.failure,
+        )
+
+
+class _Kept:
+    """A stage's view that also remembers the outcome."""
+
+    def __init__(self, shown: StageView) -> None:
+        self._shown = shown
+        self.outcome = ""
+        self.cached = False
+
+    def update(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
+        self._shown.update(message, done=done, total=total)
+
+    def warn(self, message: str) -> None:
+        self._shown.warn(message)
+
+    def result(self, text: str, *, cached: bool = False) -> None:
+        self.outcome, self.cached = text, cached
+        self._shown.result(text, cached=cached)
