@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class _Line:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._stream = click.get_text_stream("stderr")
+        self._stream = sys.stderr
         self._live = self._stream.isatty()
         self._shown = ""
 
