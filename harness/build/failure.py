@@ -13,7 +13,7 @@ from harness.errors import BuildError, EnvironmentFailure, HarnessError
 _MOST = 30
 _KILLED = re.compile(r"Killed signal terminated program|fatal error: Killed|: Killed\b|internal compiler error: Killed")
 _MISSING_TOOL = re.compile(
-    r"(?:/bin/sh: \d+: |sh: )(?P<tool>[\w.+-]+): not found|make: (?P<other>[\w.+-]+): No such file"
+    r"sh: (?:\d+: |line \d+: )?(?P<tool>[\w.+-]+): (?:command )?not found|make: (?P<other>[\w.+-]+): No such file"
 )
 _MISSING_HEADER = re.compile(r"fatal error: (?P<header>(?:openssl|gelf|libelf|elf)[\w./]*\.h): No such file")
 
@@ -51,7 +51,7 @@ def failing_command(verbose_lines: Sequence[str], target: str) -> str | None:
     candidates = [line for line in verbose_lines if named.search(line) and not line.startswith("#")]
     if not candidates:
         return None
-    parts = re.split(r"\s*;\s*", candidates[-1].strip())
+    parts = re.split(r"\s*(?:;|&&)\s*", candidates[-1].strip())
     return next((part for part in reversed(parts) if named.search(part)), candidates[-1].strip())
 
 

@@ -25,7 +25,6 @@ _FAILED = re.compile(
 )
 _NO_RULE = re.compile(r"make(?:\[\d+\])?: \*\*\* (?P<message>(?!\[|Waiting for).*)\Z")
 _NOISE = re.compile(r"make(?:\[\d+\])?: (?:Entering|Leaving|\*\*\* Waiting|Target )|\s*\Z")
-_PHONY = re.compile(r"(?:__|sub-|all\Z|modules\Z|[./]*\Z|\S+/\Z)|(?:^|/)(?:_all|built-in\.a)\Z")
 _MOST_LINES = 400
 
 
@@ -76,7 +75,7 @@ class BuildLog:
         if "No space left on device" in line or "Disk quota exceeded" in line:
             self.disk_full = True
         failed = _FAILED.match(line)
-        if failed and self.failure is None and not _PHONY.search(failed["target"]):
+        if failed and self.failure is None:  # the innermost make speaks first
             self._fail(self._short(failed["target"]), failed["how"])
         elif failed is None and self.failure is None and (no_rule := _NO_RULE.match(line)):
             self._current.lines.append(line)
@@ -127,7 +126,13 @@ class BuildLog:
         steps = [*self._recent, self._current]
         own = [step for step in steps if step.target and _same_target(step.target, target) and step.lines]
         telling = own or [step for step in steps if any("error" in line.lower() for line in step.lines)] or steps
-        self.failure = Failure(target, how, tuple(telling[-1].lines))
+        self.failure = Failure(target, how, tuple(self._relative(line) for line in telling[-1].lines))
+
+    def _relative(self, line: str) -> str:
+        """A line with the paths in it as the tree names them."""
+        for folder in (self._source, self._output, "../source"):
+            line = line.replace(folder + "/", "")
+        return line
 
     def _short(self, path: str) -> str:
         """A path as the tree names it: without the source or output folder in front."""

@@ -90,7 +90,7 @@ def _impossible_value(value: str, kind: str) -> str | None:
         try:
             int(value, 16 if kind == "hex" else 10)
         except ValueError:
-            return f"it is a {kind}, and {value} is no value of one"
+            return f"it is {'an' if kind == 'int' else 'a'} {kind}, and {value} is no value of one"
     return None
 
 
@@ -145,6 +145,9 @@ def _root(name: str, situation: Situation, seen: set[str]) -> str:
 
 
 def _set_by(name: str, situation: Situation) -> str:
+    for definition in situation.symbols.definitions.get(name, ()):
+        if definition.defaults and (missing := unmet(definition.depends, situation.values, 1)):
+            return f"it depends on {missing[0]} ({', '.join(situation.told(other) for other in symbols(missing[0]))})"
     by = sorted({selecting for selecting, _ in situation.symbols.selected_by.get(name, ())})
     if by:
         return f"it is selected by {', '.join(by[:_MOST])}{' …' if len(by) > _MOST else ''}"
