@@ -197,6 +197,12 @@ class Store:
             raise disk_failure(reason, f"while making the cache entry {kind}/{key[:12]}") from reason
         return _entry(kind, key, path, record)
 
+    @staticmethod
+    def in_progress(staging: Path) -> bool:
+        """Whether a running process is making (or removing) the entry in a staging folder."""
+        with _held(staging) as ours:
+            return not ours
+
     def sweep(self, kind: str) -> int:
         """Remove what killed processes left: staging folders that nobody holds, entries half removed. Bytes freed."""
         freed = 0
