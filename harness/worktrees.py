@@ -158,8 +158,6 @@ def _bring(worktree: Worktree, commit: str, progress: Progress) -> None:
     head.write_text(f"{commit}\n")
     # reset rather than checkout: it needs nothing of the commit that was there before, which may be gone by now
     worktree.git("reset", "--quiet", "--hard", commit, deadline=_CHECKOUT_SECONDS)
-    if (worktree.git_dir / "info" / "sparse-checkout").is_file():
-        worktree.git("sparse-checkout", "reapply", deadline=_CHECKOUT_SECONDS)
     worktree.git("clean", "-ffdxq", deadline=_CHECKOUT_SECONDS)
 
 

@@ -60,8 +60,9 @@ def apply(tree: Tree, series: Series | None, *, paths: Paths, store: Store, prog
             return found
         try:
             head = _apply_all(worktree, tree, series, progress)
-        finally:
+        except BaseException:
             _clean(worktree, tree.commit)
+            raise
         repository.set_ref(_ref(tree, series), head)
     found = _kept(repository, tree, series)
     if found is None:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Checks a series without building it: does it apply, on what was it made, and what checkpatch says of each patch.
+
+Reading a series has already checked its numbering and that each patch parses. More checks of single patches (a build
+at every patch) are given to :func:`check` as functions; each gets the tree with the patches up to that one applied.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import process
+from harness.errors import ApplyError
+from harness.paths import Paths
+from harness.progress import Progress
+from harness.repository import Repository
+from harness.series.apply import apply, at_patch
+from harness.store import Store
+from harness.values import AppliedSeries, Patch, Series, Tree
+from harness.worktrees import lease, sparse_pattern
+
+_CHECKPATCH_SECONDS = 120.0
+# what checkpatch.pl looks for to know the top of a kernel tree
+_TOP_FOLDERS = ("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib", "scripts")
+_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+): (?P<level>ERROR|WARNING|CHECK):(?P<type>[A-Z0-9_]+): (?P<text>.*)$")
+
+
+class Level(enum.StrEnum):
+    """How a finding counts: only an error makes a series bad."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check says: of a patch (by number) or of the series (None)."""
+
+    check: str
+    level: Level
+    message: str
+    patch: int | None = None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All findings, in the order of the checks; ``applied`` is None where the series does not apply."""
+
+    series: Series
+    applied: AppliedSeries | None
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def good(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(finding.level is Level.ERROR for finding in self.findings)
+
+
+# a check of one patch: the tree up to and with that patch, and the patch
+PatchCheck = Callable[[AppliedSeries, Patch], Sequence[Finding]]
+
+
+def check(
+    tree: Tree,
+    series: Series,
+    *,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    each: Sequence[PatchCheck] = (),
+) -> Report:
+    """Check a series against a tree. What is wrong with the series is a finding, not an exception."""
+    findings = [Finding(check="read", level=Level.OK, message=_count(series)), base_finding(tree, series)]
+    try:
+        applied = apply(tree, series, paths=paths, store=store, progress=progress)
+    except ApplyError as reason:
+        findings.append(Finding(check="apply", level=Level.ERROR, message=reason.message, details=reason.details))
+        return Report(series=series, applied=None, findings=tuple(findings))
+    where = f"{tree.spec} ({tree.version})"
+    findings.append(Finding(check="apply", level=Level.OK, message=f"every patch applies to {where}"))
+    findings += _checkpatch(applied, series, paths=paths, store=store, progress=progress)
+    for patch in series.patches if each else ():
+        for one in each:
+            findings += one(at_patch(applied, patch.number), patch)
+    return Report(series=series, applied=applied, findings=tuple(findings))
+
+
+def _count(series: Series) -> str:
+    count = len(series.patches)
+    return f"{count} {'patch' if count == 1 else 'patches'}, numbering complete"
+
+
+def base_finding(tree: Tree, series: Series) -> Finding:
+    """Whether the series says which commit it was made on, and whether the tree is that one."""
+    if series.base is None:
+        return Finding(
+            check="base", level=Level.NOTE, message="the series names no base (git format-patch --base=auto adds it)"
+        )
+    if tree.commit.startswith(series.base) or Repository(tree.repository).has(series.base):
+        return Finding(check="base", level=Level.OK, message=f"its base {series.base[:12]} is in {tree.spec}")
+    return Finding(
+        check="base",
+        level=Level.NOTE,
+        message=f"it was made on {series.base[:12]}, which {tree.spec} does not have",
+    )
+
+
+def _checkpatch(
+    applied: AppliedSeries, series: Series, *, paths: Paths, store: Store, progress: Progress
+) -> list[Finding]:
+    repository = Repository(applied.tree.repository)
+    if process.which("perl") is None:
+        return [Finding(check="checkpatch", level=Level.NOTE, message="not run: perl is not installed")]
+    if repository.git("cat-file", "-e", f"{applied.commit}:scripts/checkpatch.pl", check=False).returncode != 0:
+        return [Finding(check="checkpatch", level=Level.NOTE, message="not run: the tree has no scripts/checkpatch.pl")]
+    touched = sorted({path for patch in series.patches for path in patch.files})
+    # the whole of scripts/ and the top, and what the patches touch: what checkpatch.pl reads
+    wanted = ["/*", "!/*/", "/scripts/*", *(sparse_pattern(path) for path in touched)]
+    findings: list[Finding] = []
+    with (
+        lease(
+            repository=applied.tree.repository,
+            key="checkpatch",
+            commit=applied.commit,
+            paths=paths,
+            store=store,
+            progress=progress,
+            sparse=wanted,
+        ) as worktree,
+        paths.scratch("checkpatch") as scratch,
+    ):
+        for folder in _TOP_FOLDERS:
+            (worktree.source / folder).mkdir(exist_ok=True)
+        for patch in series.patches:
+            progress.update("checkpatch", done=patch.number, total=len(series.patches))
+            file = scratch / f"{patch.number:04}.patch"
+            file.write_bytes(patch.content)
+            done = process.run(
+                checkpatch_argv(worktree.source, file),
+                deadline=_CHECKPATCH_SECONDS,
+                cwd=worktree.source,
+                check=False,
+            )
+            findings += checkpatch_findings(done.text, patch, status=done.returncode, said=done.error_text)
+    return findings
+
+
+def checkpatch_argv(source: Path, patch: Path) -> tuple[str, ...]:
+    """The command that checks one patch: one line a finding, with its type."""
+    script = str(source / "scripts" / "checkpatch.pl")
+    return ("perl", script, "--terse", "--show-types", "--no-summary", "--color=never", f"--root={source}", str(patch))
+
+
+def checkpatch_findings(text: str, patch: Patch, *, status: int = 0, said: str = "") -> list[Finding]:
+    """What checkpatch's terse output says of a patch; a run that failed without a word is an error, never clean."""
+    found = []
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            level = Level.ERROR if match["level"] == "ERROR" else Level.WARNING
+            message = f"{match['type']}: {match['text']} (line {match['line']} of the patch)"
+            found.append(Finding(check="checkpatch", level=level, message=message, patch=patch.number))
+    if not found and status != 0:
+        details = tuple((said or text).splitlines()[-5:])
+        message = "checkpatch.pl did not run to its end"
+        return [Finding(check="checkpatch", level=Level.ERROR, message=message, patch=patch.number, details=details)]
+    return found or [Finding(check="checkpatch", level=Level.OK, message="clean", patch=patch.number)]
