@@ -9,6 +9,7 @@ from typing import Protocol
 
 from harness import accel, build, guest, image, kconfig, payload, qemu_runtime, series, source, toolchain
 from harness import topology as topologies
+from harness.kconfig.merge import merge
 from harness.paths import Paths
 from harness.profile import Profile
 from harness.progress import StageView
@@ -47,8 +48,7 @@ class Machine:
 
 def check(profile: Profile, *, paths: Paths) -> Topology:
     """What can be refused before anything is fetched or built: names of fragments and the topology's own sense."""
-    for request in profile.config:
-        kconfig.parse_request(request)
+    merge([kconfig.parse_request(text) for text in profile.config], paths.kconfigs)
     topology = topologies.load(profile.topology, paths=paths)
     topologies.check(topology)
     return topology

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness import guest, pipeline
 from harness.errors import HarnessError
@@ -32,6 +33,7 @@ from harness.suite.runner import Runner
 from harness.values import QemuPlan
 
 _DMESG_SECONDS = 20.0
+_OUTPUT_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class _Run:
         self.built: BuiltKernel | None = None
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
+        self.outputs = _Outputs(folder)
 
     def go(self) -> None:
         """All stages; raises what a stage raises."""
@@ -113,6 +116,7 @@ class _Run:
                 self._suites(guests, self.built)
         finally:
             self.recorder.guest_seconds = time.monotonic() - started
+            self.outputs.close()
 
     def write_manifest(self) -> None:
         """Write the manifest with what is decided by now."""
@@ -136,21 +140,43 @@ class _Run:
             limits=Limits(scale=profile.timeout_scale),
             require_feature=profile.require_feature,
             on_start=self.recorder.view.case_started,
-            on_output=self._keep_output,
+            on_output=self.outputs.line,
         )
         for result in runner.run_all(self.todo.selections, config=built.config):
             self.recorder.case(result)
-
-    def _keep_output(self, program: Program, line: str) -> None:
-        file = self.folder.folder("ktap", program.suite) / f"{program.name}.ktap"
-        with open(file, "a", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(line + "\n")
 
     def _keep_inputs(self, built: BuiltKernel) -> None:
         self.folder.write("config", built.config.text)
         series = built.applied.series
         for patch in series.patches if series is not None else ():
             self.folder.write(f"series/{patch.number:04d}.patch", patch.content)
+
+
+class _Outputs:
+    """``ktap/<suite>/<program>.ktap``: what each program wrote, as received, up to a limit of bytes a program."""
+
+    def __init__(self, folder: RunFolder, *, limit: int = _OUTPUT_LIMIT) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._open: dict[str, tuple[IO[bytes], list[int]]] = {}
+
+    def line(self, program: Program, text: str) -> None:
+        """Keep a line; comes from the thread that reads the program."""
+        if program.full_name not in self._open:
+            file = self._folder.folder("ktap", program.suite) / f"{program.name}.ktap"
+            self._open[program.full_name] = (open(file, "ab"), [0])  # noqa: SIM115 (closed by close)
+        stream, written = self._open[program.full_name]
+        data = text.encode("utf-8", "surrogateescape") + b"\n"
+        if written[0] <= self._limit:
+            written[0] += len(data)
+            stream.write(data if written[0] <= self._limit else b"# harness: the rest is not kept\n")
+            stream.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for stream, _ in self._open.values():
+            stream.close()
+        self._open.clear()
 
 
 class _Guests:
