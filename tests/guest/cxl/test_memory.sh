@@ -274,6 +274,24 @@ case_create_online_destroy_again_and_again() {
 	done
 }
 
+case_device_mode_and_back() {
+	need_program pattern
+	online_region
+	cxl_device_mode
+	cxl_blocks "$region"
+	expect_eq "$blocks" "" "memory blocks in device mode"
+	node_meminfo "$node" MemTotal
+	expect_eq "$kib" 0 "KiB of node $node in device mode"
+	expect_ok pattern -w 1 -s 2M -f "/dev/$dax" -k random fill verify
+	expect_ok pattern -w 1 -s 2M -f "/dev/$dax" -k random assume verify
+	expect_fail pattern -w 2 -s 2M -f "/dev/$dax" -k random assume verify
+	cxl_memory_mode
+	cxl_online "$region"
+	node_meminfo "$node" MemTotal
+	expect_eq "$kib" $((cxl_unit / 1024)) "KiB of node $node"
+	expect_ok pattern -s 1M -n "$node" fill verify
+}
+
 case_two_regions_on_one_node() {
 	cxl_get "$memdev" ram
 	[ "$cxl_value" -ge $((cxl_unit * 2)) ] || skip "$memdev has no more than 256 MiB"

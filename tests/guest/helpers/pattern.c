@@ -26,15 +26,18 @@ static const char usage_text[] =
 "  -k KIND    random, compressible (default), same, zero or mixed\n"
 "  -n NODES   mbind() it to NODES first (-p POLICY, default bind)\n"
 "  -g CGROUP  join the cgroup first\n"
-"  -f FILE    shared mapping of FILE (made SIZE long) instead of anonymous memory\n"
+"  -f FILE    shared mapping of FILE (made SIZE long) or of a device instead of\n"
+"             anonymous memory\n"
 "  -T         allow transparent huge pages\n"
 "  -w OWNER   number of the owner (default: pid), -S SEED (default 1)\n"
+"  -i FIRST,STEP  number the pages FIRST, FIRST+STEP, .. (default 0,1)\n"
 "  -j TASKS   run the commands in that many processes, owners OWNER, OWNER+1, ..\n"
 "  -r ROUNDS  repeat the commands\n"
 "commands, each answers one line:\n"
 "  fill       write every page as its next generation\n"
 "  verify     read every page, compare every byte; a bad one ends the program\n"
 "  check      verify the pages that are resident, leave the others out\n"
+"  assume     take for granted that the first generation was written before\n"
 "  pageout    MADV_PAGEOUT all of it; half: only even pages\n"
 "  churn N    N times: rewrite, verify or page out a run of pages (seeded)\n"
 "  nodes      NODE=PAGES pairs, absent=PAGES\n"
@@ -50,10 +53,10 @@ static struct {
 	size_t length;
 	struct page_identity identity;	/* page and generation filled in at use */
 	const char *policy, *nodes, *file;
-	unsigned long tasks, rounds;
+	unsigned long tasks, rounds, first, step;
 	int huge_pages;
 } options = {
-	.length = 4 << 20, .policy = "bind", .tasks = 1, .rounds = 1,
+	.length = 4 << 20, .policy = "bind", .tasks = 1, .rounds = 1, .step = 1,
 	.identity = { .seed = 1, .kind = KIND_COMPRESSIBLE },
 };
 
@@ -85,7 +88,7 @@ static struct page_identity identity_of(size_t page)
 {
 	struct page_identity id = options.identity;
 
-	id.page = page;
+	id.page = options.first + page * options.step;
 	id.generation = generations[page];
 	return id;
 }
@@ -280,6 +283,14 @@ static int do_fill(void)
 	return 1;
 }
 
+static int do_assume(void)
+{
+	for (size_t i = 0; i < pages; i++)
+		generations[i] = 1;
+	puts("assume done");
+	return 1;
+}
+
 static int do_drop(void)
 {
 	if (!advise("drop", memory, options.length, options.file ? MADV_REMOVE : MADV_DONTNEED))
@@ -344,6 +355,8 @@ static size_t run_command(char **words)
 		good = do_fill();
 	else if (!strcmp(word, "verify") || !strcmp(word, "check"))
 		good = do_verify(*word == 'c');
+	else if (!strcmp(word, "assume"))
+		good = do_assume();
 	else if (!strcmp(word, "pageout"))
 		good = pageout_run(0, pages) && puts("pageout done") >= 0;
 	else if (!strcmp(word, "half"))
@@ -392,16 +405,24 @@ static void run_stdin(void)
 	}
 }
 
+/* A file is made as long as the memory; a device is as long as it is. */
+static int open_file(void)
+{
+	const int fd = open(options.file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status))
+		die_errno(options.file);
+	if (S_ISREG(status.st_mode) && ftruncate(fd, (off_t)options.length))
+		die_errno(options.file);
+	return fd;
+}
+
 static void set_up(void)
 {
-	int fd = -1;
+	const int fd = options.file ? open_file() : -1;
 
 	pages = options.length / (PAGE_WORDS * sizeof(*memory));
-	if (options.file) {
-		fd = open(options.file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0 || ftruncate(fd, (off_t)options.length))
-			die_errno(options.file);
-	}
 	memory = mmap(NULL, options.length, PROT_READ | PROT_WRITE, MAP_NORESERVE |
 		      (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED), fd, 0);
 	generations = calloc(pages, sizeof(*generations));
@@ -474,12 +495,23 @@ static enum page_kind parse_kind(const char *text)
 	die("not a kind of content: '%s'", text);
 }
 
+static void parse_numbering(char *text)
+{
+	char *comma = strchr(text, ',');
+
+	if (!comma)
+		die("not FIRST,STEP: '%s'", text);
+	*comma = '\0';
+	options.first = parse_number(text);
+	options.step = parse_number(comma + 1);
+}
+
 static void parse_options(int argc, char **argv)
 {
 	int option;
 
 	options.identity.owner = (uint64_t)getpid();
-	while ((option = getopt(argc, argv, "+s:k:n:p:g:f:Tw:S:j:r:h")) != -1) {
+	while ((option = getopt(argc, argv, "+s:k:n:p:g:f:Tw:S:i:j:r:h")) != -1) {
 		switch (option) {
 		case 's': options.length = parse_size(optarg); break;
 		case 'k': options.identity.kind = parse_kind(optarg); break;
@@ -490,6 +522,7 @@ static void parse_options(int argc, char **argv)
 		case 'T': options.huge_pages = 1; break;
 		case 'w': options.identity.owner = parse_number(optarg); break;
 		case 'S': options.identity.seed = parse_number(optarg); break;
+		case 'i': parse_numbering(optarg); break;
 		case 'j': options.tasks = parse_number(optarg); break;
 		case 'r': options.rounds = parse_number(optarg); break;
 		default: usage(option == 'h' ? HELPER_DONE : HELPER_USAGE);

@@ -258,32 +258,40 @@ cxl_dax() {
 	[ -n "$dax" ] || fail "$1 has no dax device"
 }
 
-# cxl_ram_node COUNT: a RAM region over COUNT devices, online as a node, for as long as the case (or the program, from
-# setup_program) runs: $region, $node, $dax, $blocks. Skips where the kernel or the machine cannot.
+# cxl_ram_node: a RAM region over as few devices as a window takes, online as a node for as long as the case (or the
+# program, from setup_program) runs: $region, $node, $dax, $blocks. False where the kernel or the machine cannot.
 cxl_ram_node() {
-	need_cxl
-	need_devices ram "$1"
-	need_file /sys/bus/dax/drivers/kmem "this kernel cannot use dax memory as system RAM (CONFIG_DEV_DAX_KMEM)"
-	# shellcheck disable=SC2086 # a list
-	cxl_build ram 0 $cxl_unit $chosen
-	cxl_bind "$region"
-	cxl_dax "$region"
-	cxl_online "$region"
+	[ -e "$cxl" ] && [ -e /sys/bus/dax/drivers/kmem ] || return 1
+	cxl_discover
+	for cxl_count in 1 2 4 8; do
+		if cxl_choose ram "$cxl_count"; then
+			# shellcheck disable=SC2086 # a list
+			cxl_build ram 0 "$cxl_unit" $chosen
+			cxl_bind "$region"
+			cxl_dax "$region"
+			cxl_online "$region"
+			return 0
+		fi
+	done
+	return 1
 }
 
-# cxl_device_mode REGION: take its memory away from the kernel and give it out as /dev/$dax
+# cxl_device_mode: take the memory of $dax (of $region) away from the kernel and give it out as /dev/$dax. A kmem device
+# goes to another driver only by name (drivers/dax/bus.c, do_id_store()), which must not outlive the device.
 cxl_device_mode() {
 	need_file /sys/bus/dax/drivers/device_dax "this kernel has no device dax (CONFIG_DEV_DAX)"
-	cxl_offline "$1"
+	cxl_offline "$region"
 	write_file "$dax" /sys/bus/dax/drivers/kmem/unbind
-	# a driver that claims any dax device must be told of this one first (Documentation/ABI/testing/sysfs-bus-dax)
 	write_file "$dax" /sys/bus/dax/drivers/device_dax/new_id
-	[ -e "/sys/bus/dax/devices/$dax/driver" ] || write_file "$dax" /sys/bus/dax/drivers/device_dax/bind
+	write_file "$dax" /sys/bus/dax/drivers/device_dax/remove_id
+	[ "/sys/bus/dax/devices/$dax/driver" -ef /sys/bus/dax/drivers/device_dax ] || fail "$dax is not a dax device"
+	cxl_status=0
+	pattern -s 2M -f "/dev/$dax" assume >/dev/null 2>&1 || cxl_status=$?
+	[ "$cxl_status" -eq 0 ] || skip "this kernel does not map dax devices (CONFIG_FS_DAX)"
 }
 
-# cxl_memory_mode REGION: and back
+# cxl_memory_mode: and back
 cxl_memory_mode() {
 	write_file "$dax" /sys/bus/dax/drivers/device_dax/unbind
-	write_file "$dax" /sys/bus/dax/drivers/device_dax/remove_id
-	[ -e "/sys/bus/dax/devices/$dax/driver" ] || write_file "$dax" /sys/bus/dax/drivers/kmem/bind
+	write_file "$dax" /sys/bus/dax/drivers/kmem/bind
 }
