@@ -2,6 +2,7 @@
 """Kconfig: typed fragments, merged with the tree's own tools, each requested value checked in the final ``.config``."""
 
 from harness.kconfig.configure import attempt, configure, tree_symbols
+from harness.kconfig.merge import merge
 from harness.kconfig.request import (
     DEFAULT_FRAGMENTS,
     FragmentRequest,
@@ -16,6 +17,7 @@ __all__ = [
     "attempt",
     "configure",
     "default_requests",
+    "merge",
     "parse_request",
     "parse_requests",
     "tree_symbols",

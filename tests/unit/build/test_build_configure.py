@@ -10,7 +10,7 @@ import pytest
 from harness.errors import BuildError, UserError
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.unit.build.conftest import Bench
 
 
 def runs(bench: Bench) -> int:

@@ -13,7 +13,7 @@ from harness.paths import Paths
 from harness.values import AppliedSeries, Kernel, KernelConfig
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.unit.build.conftest import Bench
 
 WARN = "echo \"$srctree/{file}:{line}:5: warning: unused variable 'x' [-Wunused-variable]\" >&2\n"
 
@@ -39,7 +39,7 @@ def compiled(bench: Bench) -> list[str]:
 
 def fails(bench: Bench, changes: dict[str, str | None], kind: type[HarnessError] = BuildError) -> HarnessError:
     with pytest.raises(kind) as caught:
-        built(bench, bench.commit(changes))
+        built(bench, bench.commit(changes), jobs=4)
     assert not [entry for entry in bench.store.entries() if entry.kind == "kernel"]
     return caught.value
 
@@ -105,7 +105,7 @@ def test_a_failed_build_does_not_lose_the_warnings_that_came_before_it(bench: Be
 def test_a_build_error_is_the_first_failure_with_its_command(bench: Bench) -> None:
     broken = (
         'echo "In file included from $srctree/mm/page_alloc.c:2:" >&2\n'
-        "echo \"$srctree/include/x.h:12:3: error: 'spm' undeclared\" >&2\nexit 1\n"
+        "echo \"$srctree/include/x.h:12:3: error: 'spm' undeclared\" >&2\ntouch late; exit 1\n"
     )
     late = 'sleep 0.2\necho "$srctree/fs/super.c:1:1: error: late" >&2\nexit 1\n'
     error = fails(bench, {"mm/page_alloc.c": broken, "fs/super.c": late})
