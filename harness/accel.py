@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UserError, unknown_name
-from harness.kvm_probe import KvmAnswer, kvm_unusable, probe_kvm
+from harness.kvm_probe import KvmAnswer, ask_machine, kvm_unusable
 from harness.paths import Paths
 from harness.progress import Progress
 from harness.store import Store, value_digest
@@ -73,12 +73,17 @@ def unsafe_reason(topology: Topology, qemu: Qemu) -> str | None:
     return None
 
 
+def probe_kvm(qemu: Qemu, *, paths: Paths, store: Store, progress: Progress) -> Acceleration:
+    """What ``auto`` would choose for a machine on which KVM is safe."""
+    return decide("auto", unsafe=None, kvm=lambda: cached_probe(qemu, paths, store, progress))
+
+
 def cached_probe(qemu: Qemu, paths: Paths, store: Store, progress: Progress) -> KvmAnswer:
     """The probe's answer for this boot of this machine and this QEMU; the probe itself runs once for them."""
 
     def make(folder: Path) -> dict[str, object]:
         progress.update("probing KVM")
-        answer = probe_kvm(qemu=qemu, paths=paths)
+        answer = ask_machine(qemu=qemu, paths=paths)
         return {"works": answer.works, "reason": answer.reason, "seconds": answer.seconds}
 
     entry, _ = store.obtain("kvm-probe", machine_key(qemu), make, progress=progress, wait=60.0)

@@ -84,7 +84,7 @@ class KvmAnswer:
     seconds: float
 
 
-def probe_kvm(*, qemu: Qemu, paths: Paths, device: Path = DEVICE, deadline: float = PROBE_SECONDS) -> KvmAnswer:
+def ask_machine(*, qemu: Qemu, paths: Paths, device: Path = DEVICE, deadline: float = PROBE_SECONDS) -> KvmAnswer:
     """Boot the probe under KVM; the answer says why where it does not work. Asks the machine, not the cache.
 
     Raises :class:`EnvironmentFailure` only where QEMU itself cannot be run.

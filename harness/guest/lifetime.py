@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any
 
 from harness import process
 from harness.errors import GuestError
-from harness.guest import boot
+from harness.guest import boot, host
 from harness.guest import deadline as deadlines
 from harness.guest.console import Console
 from harness.guest.keys import RunKeys, make_keys, write_private
@@ -37,7 +38,7 @@ from harness.values import QemuPlan
 _log = logging.getLogger(__name__)
 
 _QUIT_SECONDS = 3.0
-_STOPPED_SECONDS = 5.0
+_LPJ = re.compile(r"\{lpj:(\d+)\}")
 
 
 class _Starter:
@@ -202,6 +203,7 @@ class Guest:
                 console_fd=console_theirs.fileno(),
                 qmp_fd=qmp_theirs.fileno(),
                 private=self.private,
+                tsc_khz=host.tsc_khz(),
             )
             stderr = self._stack.enter_context(self.qemu_log.open("wb"))
             command = process.spawn(
@@ -281,14 +283,14 @@ def start(
             guest._end()
 
 
-def filled(argv: tuple[str, ...], *, console_fd: int, qmp_fd: int, private: Path) -> tuple[str, ...]:
-    """A plan's argv with its placeholders replaced."""
+def filled(argv: tuple[str, ...], *, console_fd: int, qmp_fd: int, private: Path, tsc_khz: int) -> tuple[str, ...]:
+    """A plan's argv with its placeholders replaced. ``tsc_khz`` is the rate of the host's time stamp counter."""
     values = {"{console_fd}": str(console_fd), "{qmp_fd}": str(qmp_fd), "{private}": escaped(private)}
 
     def fill(word: str) -> str:
         for name, value in values.items():
             word = word.replace(name, value)
-        return word
+        return _LPJ.sub(lambda match: str(tsc_khz * 1000 // int(match[1])), word)
 
     return tuple(fill(word) for word in argv)
 

@@ -7,6 +7,7 @@ it QEMU may put one on a CXL host bridge, which takes ports only. Disks are foun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ KEY_FILES = ("authorized_keys", "host_key")
 """Files in the private folder that the starter makes for each run, and passes to the guest by fw_cfg."""
 
 GUEST_SSH_PORT = 22
+_HZ = re.compile(r"^CONFIG_HZ=(\d+)$", re.MULTILINE)
 DEFAULT_SWAP_MIB = 1024
 
 
@@ -36,14 +38,16 @@ def plan(
     cpus: int | None = None,
     append: str = "",
     config: str = "",
+    ssh: bool = True,
     swap_mib: int = DEFAULT_SWAP_MIB,
     boot_deadline: float | None = None,
 ) -> QemuPlan:
     """The plan of one guest.
 
     ``memory_mib`` and ``cpus`` replace the topology's totals; ``append`` goes at the end of the kernel's command line;
-    ``config`` is the kernel's ``.config`` (a debug kernel boots more slowly), ``swap_mib`` the size of the scratch
-    disk (0: none), ``boot_deadline`` seconds in place of those derived from accelerator and config.
+    ``config`` is the kernel's ``.config`` (a debug kernel boots more slowly). Without ``ssh`` the guest gets no keys,
+    and its init gives the console a shell. ``swap_mib`` is the size of the scratch disk (0: none), ``boot_deadline``
+    seconds in place of those derived from accelerator and config.
 
     Raises :class:`UserError` where the topology cannot have that memory or those CPUs.
     """
@@ -53,12 +57,12 @@ def plan(
         *_basics(),
         *_accelerator(acceleration.accel),
         *machine,
-        *_boot(kernel, append),
+        *_boot(kernel, command_line(append, accel=acceleration.accel, config=config)),
         *_disk("root", rootfs.image),
         *(_disk("payload", payload.image) if payload is not None else ()),
         *(_scratch("swap") if swap_mib else ()),
         *_network(),
-        *_firmware((*KEY_FILES, "topology")),
+        *_firmware((*(KEY_FILES if ssh else ()), "topology")),
         *_channels(),
     ]
     nominal = nominal_boot_seconds(accel=acceleration.accel, config=config)
@@ -75,13 +79,16 @@ def plan(
     )
 
 
-def command_line(append: str) -> str:
+def command_line(append: str, *, accel: Accel, config: str) -> str:
     """The kernel's command line; what the user appends comes last, where it wins.
 
     ``earlycon`` shows a kernel that dies before its console is up; ``panic=-1`` makes a panic a reset, on which QEMU
     ends (``-no-reboot``); ``random.trust_cpu`` seeds the random generator from the CPU model's rdrand, so that sshd
-    does not wait (Documentation/admin-guide/kernel-parameters.txt).
+    does not wait (Documentation/admin-guide/kernel-parameters.txt). Under TCG ``lpj`` spares each further CPU a
+    calibration of its delay loop, which takes 0.2 s and, on a busy host, gives delays that are too short; the starter
+    fills in this machine's value, for which it needs the kernel's HZ.
     """
+    hz = _HZ.search(config)
     words = [
         "earlycon=uart8250,io,0x3f8",
         "console=ttyS0",
@@ -91,6 +98,7 @@ def command_line(append: str) -> str:
         "init=/sbin/harness-init",
         "panic=-1",
         "random.trust_cpu=1",
+        f"lpj={{lpj:{hz[1]}}}" if accel is Accel.TCG and hz else "",
         append.strip(),
     ]
     return " ".join(word for word in words if word)
@@ -132,7 +140,7 @@ def _accelerator(accel: Accel) -> tuple[str, ...]:
 
 def _boot(kernel: Kernel, append: str) -> tuple[str, ...]:
     """Direct boot: vmlinux through its PVH entry (no decompression, no setup code), else the bzImage."""
-    return ("-kernel", str(kernel.bzimage or kernel.vmlinux), "-append", command_line(append))
+    return ("-kernel", str(kernel.bzimage or kernel.vmlinux), "-append", append)
 
 
 def _disk(name: str, image: Path) -> tuple[str, ...]:
