@@ -8,7 +8,7 @@ packages with their dependencies as one tar file, ``unpack`` takes the wanted fi
 from __future__ import annotations
 
 from harness.debian.archive import Archive, find_archive
-from harness.debian.fetch import Fetched, fetch
+from harness.debian.bootstrap import Fetched, fetch
 from harness.debian.manifest import Manifest, load
 from harness.debian.select import unpack
 
