@@ -73,6 +73,7 @@ class Attempt:
         require_feature: bool,
         on_start: Callable[[str], None],
         on_hang: Callable[[Machine, str], None],
+        on_output: Callable[[Program, str], None],
     ) -> None:
         self.spoilt = ""
         self.stuck = False
@@ -84,6 +85,7 @@ class Attempt:
         self._replaceable = replaceable
         self._on_start = on_start
         self._on_hang = on_hang
+        self._on_output = on_output
         self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _End] = queue.SimpleQueue()
         self._stopping = False
         self._ended = False
@@ -215,6 +217,7 @@ class Attempt:
             self._queue.put(_End(None, reason))
 
     def _read(self, line: str) -> None:
+        self._on_output(self._program, line)
         while self._queue.qsize() > _BACKLOG and not self._stopping:
             time.sleep(0.01)  # a flood waits in the guest, not in our memory
         if not self._stopping:

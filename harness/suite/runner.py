@@ -25,8 +25,9 @@ class Runner:
 
     ``fresh`` ends the guest that it is given and returns another one; without it a guest that is gone stays gone, and
     one that crashed but runs is used on. ``limits`` scale the deadlines. ``on_start`` hears of each case that begins
-    (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, before anything is killed.
-    With ``require_feature`` a skip is a failure.
+    (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, before anything is killed,
+    ``on_output`` of each line that a program writes, as received (on another thread). With ``require_feature`` a skip
+    is a failure.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Runner:
         require_feature: bool = False,
         on_start: Callable[[str], None] | None = None,
         on_hang: Callable[[Machine, str], None] | None = None,
+        on_output: Callable[[Program, str], None] | None = None,
     ) -> None:
         self.machine = machine
         self.replaced = 0  # guests that had to be replaced so far
@@ -46,6 +48,7 @@ class Runner:
         self._require_feature = require_feature
         self._on_start = on_start or _ignore
         self._on_hang = on_hang or _ignore
+        self._on_output = on_output or _ignore
         self._crashes: Counter[str] = Counter()
         self._spoilt = ""  # why the guest must be replaced before the next program
         self._dead = ""  # why there is no guest any more
@@ -105,6 +108,7 @@ class Runner:
             require_feature=self._require_feature,
             on_start=self._on_start,
             on_hang=self._on_hang,
+            on_output=self._on_output,
         )
 
     def _ensure_guest(self) -> None:

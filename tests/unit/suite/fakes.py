@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,6 @@ class LocalMachine:
         self._folder = folder
         self._scratch = scratch
         self._shell = shell
-        self._number = 0
         scratch.mkdir(exist_ok=True)
 
     def run(
@@ -149,8 +149,7 @@ class LocalMachine:
         env: Mapping[str, str] | None = None,
     ) -> FakeResult:
         command = command.replace(GUEST_FOLDER, str(self._folder)).replace(_PID_FILE, str(self._scratch / "pid"))
-        self._number += 1
-        log = self._scratch / f"kmsg.{self._number}"
+        log = self._scratch / f"kmsg.{uuid.uuid4().hex}"
         log.touch()
         with self._following(log):
             try:
