@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import qemu_runtime
+from harness import accel, qemu_runtime
 from harness.doctor.finding import Finding, Status
 from harness.errors import HarnessError
 from harness.paths import Paths
@@ -88,10 +87,6 @@ def kvm(choice: str, *, paths: Paths, store: Store, progress: Progress) -> list[
     qemu = _ready_qemu(choice, paths=paths, store=store, progress=progress)
     if qemu is None:
         return [Finding(name="KVM", status=Status.OK, found="/dev/kvm opens; tried with a guest once there is a QEMU")]
-    if importlib.util.find_spec("harness.accel") is None:
-        return [Finding(name="KVM", status=Status.OK, found="/dev/kvm opens; not tried with a guest")]
-    # imported here: the probe brings the whole way to a guest with it
-    accel = importlib.import_module("harness.accel")
     verdict = accel.probe_kvm(qemu, paths=paths, store=store, progress=progress)
     if verdict.accel is Accel.KVM:
         return [Finding(name="KVM", status=Status.OK, found=verdict.reason)]
