@@ -7,10 +7,8 @@ device of the guest must: without it QEMU may put a device on a host bridge, whi
 
 from __future__ import annotations
 
-from harness.errors import UserError
 from harness.topology.model import CpuNode, Device, HostBridge, Topology, Window, uses_cxl
-
-_MEMORY_BLOCK_MIB = 128  # what Linux on x86 onlines at a time; node borders on it keep every block whole
+from harness.topology.scale import scaled
 
 
 def qemu_arguments(topology: Topology, *, memory_mib: int | None = None, cpus: int | None = None) -> tuple[str, ...]:
@@ -19,7 +17,8 @@ def qemu_arguments(topology: Topology, *, memory_mib: int | None = None, cpus: i
     ``memory_mib`` and ``cpus`` are other totals than the topology's, shared out as it shares its own. Raises
     :class:`UserError` where they cannot be.
     """
-    nodes = _share_out(topology, memory_mib or topology.memory_mib, cpus or topology.cpus)
+    topology = scaled(topology, memory_mib=memory_mib, cpus=cpus)
+    nodes = topology.cpu_nodes
     options = [("-machine", _machine(topology)), ("-m", _memory(topology, nodes)), ("-smp", _processors(nodes))]
     options += _numa(topology, nodes)
     options += [("-device", _host_bridge(bridge)) for bridge in topology.host_bridges]
@@ -134,35 +133,3 @@ def _device(device: Device) -> str:
     if device.dynamic_mib:
         words += [f"volatile-dc-memdev={device.id}.dynamic", f"num-dc-regions={device.dynamic_regions}"]
     return ",".join(words)
-
-
-def _share_out(topology: Topology, memory_mib: int, cpus: int) -> tuple[CpuNode, ...]:
-    """The CPU nodes scaled to other totals: in proportion, whole memory blocks, the rest to the first node."""
-    if (memory_mib, cpus) == (topology.memory_mib, topology.cpus):
-        return topology.cpu_nodes
-    nodes = topology.cpu_nodes
-    with_cpus = sum(1 for node in nodes if node.cpus)
-    if cpus < with_cpus:
-        raise UserError(
-            f"{cpus} CPU is too few for topology {topology.name}, which has {with_cpus} nodes with CPUs",
-            hint=f"give it at least {with_cpus}",
-        )
-    if memory_mib < len(nodes) * _MEMORY_BLOCK_MIB:
-        raise UserError(
-            f"{memory_mib} MiB of memory is too little for topology {topology.name}, which has {len(nodes)} nodes",
-            hint=f"each node needs {_MEMORY_BLOCK_MIB} MiB at least",
-        )
-    memories = _shares([node.memory_mib for node in nodes], memory_mib, _MEMORY_BLOCK_MIB)
-    counts = _shares([node.cpus for node in nodes], cpus, 1)
-    return tuple(CpuNode(cpus=count, memory_mib=mib) for count, mib in zip(counts, memories, strict=True))
-
-
-def _shares(weights: list[int], total: int, unit: int) -> list[int]:
-    """``total`` in shares by weight, each but the first a multiple of ``unit`` and none empty that has a weight."""
-    shares = [0 if not weight else max(unit, total * weight // sum(weights) // unit * unit) for weight in weights]
-    first = next(index for index, weight in enumerate(weights) if weight)
-    while total - (sum(shares) - shares[first]) < unit:
-        largest = max((index for index in range(len(shares)) if index != first), key=lambda index: shares[index])
-        shares[largest] -= unit
-    shares[first] = total - (sum(shares) - shares[first])
-    return shares

@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.errors import UserError
-from harness.topology.model import CAPACITY_UNIT_MIB, Topology, uses_cxl
+from harness.topology.model import CAPACITY_UNIT_MIB, MEMORY_BLOCK_MIB, MOST_CPUS, Topology, uses_cxl
 from harness.topology.problem import Problem, unknown_problem
 from harness.topology.regions import regions, windows
 
 _ID = re.compile(r"[a-z][a-z0-9-]*\Z")  # no dot: `mem0.volatile` is ours
-_MEMORY_BLOCK_MIB = 128
-_MOST_CPUS = 255
 _MOST_DYNAMIC_REGIONS = 8  # CXL 3.1, 8.2.9.9.9.1
 _NO_SERIAL = (1 << 64) - 1  # QEMU's "none given"
 
@@ -55,16 +53,16 @@ def _machine(topology: Topology) -> Iterator[Problem]:
         where = f"cpu_node {number}"
         if node.cpus < 0:
             yield Problem(where, f"{node.cpus} CPUs", "0 or more")
-        if node.memory_mib < _MEMORY_BLOCK_MIB or node.memory_mib % _MEMORY_BLOCK_MIB:
-            remedy = f"memory_mib a multiple of {_MEMORY_BLOCK_MIB}, Linux's memory block"
+        if node.memory_mib < MEMORY_BLOCK_MIB or node.memory_mib % MEMORY_BLOCK_MIB:
+            remedy = f"memory_mib a multiple of {MEMORY_BLOCK_MIB}, Linux's memory block"
             yield Problem(where, f"{node.memory_mib} MiB of memory are no whole memory blocks", remedy)
-    if not 1 <= topology.cpus <= _MOST_CPUS:
-        yield Problem("cpu_node", f"{topology.cpus} CPUs in all", f"from 1 to {_MOST_CPUS}")
+    if not 1 <= topology.cpus <= MOST_CPUS:
+        yield Problem("cpu_node", f"{topology.cpus} CPUs in all", f"from 1 to {MOST_CPUS}")
     if not 11 <= topology.remote_distance <= 254:
         yield Problem("remote_distance", f"{topology.remote_distance} is no distance", "from 11 to 254 (10 is local)")
     slots, room = topology.hotplug_slots, topology.hotplug_mib
-    if not (0 <= slots <= 256 and room >= 0 and room % _MEMORY_BLOCK_MIB == 0 and bool(slots) == bool(room)):
-        remedy = f"both or neither; at most 256 slots, MiB in multiples of {_MEMORY_BLOCK_MIB}"
+    if not (0 <= slots <= 256 and room >= 0 and room % MEMORY_BLOCK_MIB == 0 and bool(slots) == bool(room)):
+        remedy = f"both or neither; at most 256 slots, MiB in multiples of {MEMORY_BLOCK_MIB}"
         yield Problem("hotplug_slots, hotplug_mib", f"{slots} slots for {room} MiB cannot be", remedy)
 
 

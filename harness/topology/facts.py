@@ -6,15 +6,18 @@ from __future__ import annotations
 import shlex
 
 from harness.topology.model import Topology
+from harness.topology.scale import scaled
 
 
-def guest_facts(topology: Topology) -> str:
+def guest_facts(topology: Topology, *, memory_mib: int | None = None, cpus: int | None = None) -> str:
     """The facts as ``KEY='value'`` lines that a POSIX shell can source.
 
     Counts come as plain numbers (``MEMDEVS``, ``WINDOWS``, ``REGIONS`` …), parts with their index
     (``MEMDEV_0_SERIAL``). Sizes are MiB, granularities bytes; lists are separated by blanks. Kernel numbers
-    (``mem0``, ``decoder0.0``) are not in them: a test finds a device by its serial number.
+    (``mem0``, ``decoder0.0``) are not in them: a test finds a device by its serial number. ``memory_mib`` and
+    ``cpus`` are the totals that :func:`harness.topology.qemu_arguments` was given.
     """
+    topology = scaled(topology, memory_mib=memory_mib, cpus=cpus)
     facts: dict[str, object] = {
         "TOPOLOGY": topology.name,
         "CPU_NODES": len(topology.cpu_nodes),

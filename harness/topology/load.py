@@ -7,14 +7,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from harness.errors import UserError, nearest, unknown_name
 from harness.paths import Paths
 from harness.topology.checks import check
-from harness.topology.model import CpuNode, Device, HostBridge, Region, RootPort, Switch, Topology, Window
+from harness.topology.model import CpuNode, Device, HostBridge, Region, Restriction, RootPort, Switch, Topology, Window
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "cpu_node": CpuNode,
@@ -57,6 +57,17 @@ def parse(text: str, *, name: str, path: str) -> Topology:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as reason:
         raise UserError(f"{path}: not TOML: {reason}", hint="see CONTRIBUTING for a topology that is") from reason
+    return from_definition(tables, name=name, path=path)
+
+
+def definition(topology: Topology) -> dict[str, Any]:
+    """A topology as plain values, as its file has them: for a manifest. Where the file was is not in it."""
+    tables: dict[str, Any] = msgspec.to_builtins(topology)
+    return {key: value for key, value in tables.items() if key not in _GIVEN_BY_US}
+
+
+def from_definition(tables: Mapping[str, Any], *, name: str, path: str) -> Topology:
+    """The topology that plain values say, as :func:`parse`; ``path`` is where they come from, for messages."""
     _refuse_unknown_keys(tables, path)
     try:
         return msgspec.convert({**tables, "name": name, "path": path}, Topology)
@@ -84,9 +95,13 @@ def _refuse_unknown_keys(tables: Mapping[str, Any], path: str) -> None:
             raise _unknown_key(key, known, path)
         items = value if key in _TABLES and isinstance(value, list) else []
         for index, item in enumerate(items):
-            for field in item if isinstance(item, dict) else ():
+            where = f"{path}: {_label(key, index, tables)}"
+            for field, inner in item.items() if isinstance(item, dict) else ():
                 if field not in _fields(_TABLES[key]):
-                    raise _unknown_key(field, _fields(_TABLES[key]), f"{path}: {_label(key, index, tables)}")
+                    raise _unknown_key(field, _fields(_TABLES[key]), where)
+                for name in inner if field == "restrictions" and isinstance(inner, dict) else ():
+                    if name not in get_args(Restriction):
+                        raise _unknown_key(name, set(get_args(Restriction)), f"{where}: restrictions")
 
 
 def _unknown_key(key: str, known: set[str], where: str) -> UserError:

@@ -15,6 +15,12 @@ import msgspec
 CAPACITY_UNIT_MIB = 256
 """CXL counts device capacity and windows in 256 MiB (CXL 3.1, 8.2.9.9.1.1 and 9.18.1.3)."""
 
+MEMORY_BLOCK_MIB = 128
+"""What Linux on x86 puts online at a time; node borders on it keep every block whole."""
+
+MOST_CPUS = 255
+"""As many as QEMU's q35 has without an interrupt remapper."""
+
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the parts of a topology: frozen, by keyword, nothing unknown."""
@@ -148,6 +154,11 @@ class Topology(Item, frozen=True):
     def memory_mib(self) -> int:
         """Ordinary memory of all nodes (CXL memory is not in it)."""
         return sum(node.memory_mib for node in self.cpu_nodes)
+
+    @property
+    def host_memory_mib(self) -> int:
+        """What a guest can come to use of the host's memory: ordinary, CXL and label areas."""
+        return self.memory_mib + sum(device.capacity_mib + device.labels_mib for device in self.devices)
 
     def device(self, name: str) -> Device:
         """The device with this id; raises ``KeyError``."""

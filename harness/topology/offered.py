@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure, UserError
 from harness.process import run
-from harness.progress import Progress
+from harness.progress import Progress, Quiet
 from harness.store import Store, value_digest
 from harness.topology.argv import qemu_arguments
 from harness.topology.model import Topology, uses_cxl
@@ -47,12 +47,13 @@ class Offered:
     devices: Mapping[str, frozenset[str]]
 
 
-def check_against_qemu(topology: Topology, *, qemu: Qemu, store: Store, progress: Progress) -> None:
-    """Raise where this QEMU cannot make this machine.
+def check_against_qemu(topology: Topology, qemu: Qemu, *, store: Store, progress: Progress | None = None) -> None:
+    """Raise where this QEMU cannot make this machine. Costs nothing once it was found that it can.
 
     :class:`EnvironmentFailure` where it lacks a device or property (which, and since which release it is there),
     :class:`UserError` with QEMU's own words where it has all of them and refuses the machine nevertheless.
     """
+    progress = progress or Quiet()
     lacking = missing(topology, offered(qemu=qemu, store=store, progress=progress))
     if lacking:
         raise EnvironmentFailure(
