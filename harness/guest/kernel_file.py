@@ -54,6 +54,25 @@ def read(path: Path) -> KernelFile:
         raise UserError(f"cannot read the kernel {path}: {reason.strerror}") from None
 
 
+def placeholder(name: str) -> KernelFile:
+    """A kernel that is not there yet, for showing a plan."""
+    path = Path(name)
+    kernel = Kernel(
+        key="",
+        release="",
+        vmlinux=path,
+        bzimage=None,
+        config=path,
+        system_map=path,
+        debug_vmlinux=None,
+        modules=None,
+        toolchain="",
+        warnings={},
+        digest="",
+    )
+    return KernelFile(kernel=kernel, config="")
+
+
 def _describe(path: Path, image: mmap.mmap) -> KernelFile:
     if image[:4] == _ELF_MAGIC:
         _check_vmlinux(path, image)

@@ -125,6 +125,7 @@ class Guest:
         *,
         deadline: float,
         on_line: Callable[[str], None] | None = None,
+        on_output: Callable[[bytes, bool], None] | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = DEFAULT_OUTPUT_LIMIT,
@@ -132,7 +133,13 @@ class Guest:
         """Run a shell command in the guest, as :meth:`harness.guest.ssh.SshLink.run` says."""
         with self._explained():
             return self._link().run(
-                command, deadline=deadline, on_line=on_line, env=env, stdin=stdin, output_limit=output_limit
+                command,
+                deadline=deadline,
+                on_line=on_line,
+                on_output=on_output,
+                env=env,
+                stdin=stdin,
+                output_limit=output_limit,
             )
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, deadline: float = 60.0) -> None:
@@ -144,6 +151,11 @@ class Guest:
         """Read a file of the guest."""
         with self._explained():
             return self._link().get(path, deadline=deadline, limit=limit)
+
+    def open_shell(self, terminal: str, columns: int, lines: int) -> Any:
+        """A login shell with a terminal, as a paramiko channel that the caller closes."""
+        with self._explained():
+            return self._link().open_shell(terminal, columns, lines)
 
     def wait_end(self, *, deadline: float) -> int | None:
         """Wait for QEMU's own end (a guest that powers off). Its exit status, or None after ``deadline`` seconds."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.guest.deadline import nominal_boot_seconds
-from harness.topology import Topology, guest_facts, qemu_arguments
+from harness.topology import Topology, guest_facts, qemu_arguments, scaled, virtio_properties
 from harness.values import Accel, Acceleration, Kernel, Payload, Qemu, QemuPlan, Rootfs
 
 FIRMWARE = "opt/org.n-private"
@@ -51,17 +51,18 @@ def plan(
 
     Raises :class:`UserError` where the topology cannot have that memory or those CPUs.
     """
-    machine = qemu_arguments(topology, memory_mib=memory_mib, cpus=cpus)
+    topology = scaled(topology, memory_mib=memory_mib, cpus=cpus)
+    virtio = "".join(f",{word}" for word in virtio_properties(topology))
     argv = [
         *qemu.argv,
         *_basics(),
         *_accelerator(acceleration.accel),
-        *machine,
+        *qemu_arguments(topology),
         *_boot(kernel, command_line(append, accel=acceleration.accel, config=config)),
-        *_disk("root", rootfs.image),
-        *(_disk("payload", payload.image) if payload is not None else ()),
-        *(_scratch("swap") if swap_mib else ()),
-        *_network(),
+        *_disk("root", rootfs.image, virtio),
+        *(_disk("payload", payload.image, virtio) if payload is not None else ()),
+        *(_scratch("swap", virtio) if swap_mib else ()),
+        *_network(virtio),
         *_firmware((*(KEY_FILES if ssh else ()), "topology")),
         *_channels(),
     ]
@@ -73,7 +74,7 @@ def plan(
         boot_deadline=boot_deadline if boot_deadline is not None else nominal,
         kernel_release=kernel.release,
         topology=topology.name,
-        memory_mib=memory_mib or topology.memory_mib,
+        memory_mib=topology.memory_mib,
         files={"topology": guest_facts(topology)},
         disks={"swap": swap_mib} if swap_mib else {},
     )
@@ -143,33 +144,33 @@ def _boot(kernel: Kernel, append: str) -> tuple[str, ...]:
     return ("-kernel", str(kernel.bzimage or kernel.vmlinux), "-append", append)
 
 
-def _disk(name: str, image: Path) -> tuple[str, ...]:
+def _disk(name: str, image: Path, virtio: str) -> tuple[str, ...]:
     """A read-only image that any number of guests share: no lock, and no write whatever the guest does."""
     return (
         "-blockdev",
         f"driver=file,node-name={name}-file,filename={escaped(image)},read-only=on,auto-read-only=off,locking=off",
         "-blockdev", f"driver=raw,node-name={name},file={name}-file,read-only=on,auto-read-only=off",
-        "-device", f"virtio-blk-pci,drive={name},serial={name},bus=pcie.0",
+        "-device", f"virtio-blk-pci,drive={name},serial={name},bus=pcie.0{virtio}",
     )  # fmt: skip
 
 
-def _scratch(name: str) -> tuple[str, ...]:
+def _scratch(name: str, virtio: str) -> tuple[str, ...]:
     """A disk of this guest alone. Nothing on it outlives the guest, so a flush does nothing (``cache.no-flush``)."""
     return (
         "-blockdev",
         f"driver=file,node-name={name}-file,filename={{private}}/{name},cache.no-flush=on,discard=unmap",
         "-blockdev", f"driver=raw,node-name={name},file={name}-file,cache.no-flush=on,discard=unmap",
-        "-device", f"virtio-blk-pci,drive={name},serial={name},bus=pcie.0",
+        "-device", f"virtio-blk-pci,drive={name},serial={name},bus=pcie.0{virtio}",
     )  # fmt: skip
 
 
-def _network() -> tuple[str, ...]:
+def _network(virtio: str) -> tuple[str, ...]:
     """One way in, none out: ``restrict=on`` keeps the guest from host and network, and the host's kernel picks the
     port (0), which is read back from QEMU."""
     forward = f"hostfwd=tcp:127.0.0.1:0-:{GUEST_SSH_PORT}"
     return (
         "-netdev", f"user,id=net0,restrict=on,ipv6=off,{forward}",
-        "-device", "virtio-net-pci,netdev=net0,bus=pcie.0,romfile=",
+        "-device", f"virtio-net-pci,netdev=net0,bus=pcie.0,romfile={virtio}",
     )  # fmt: skip
 
 

@@ -128,13 +128,15 @@ class SshLink:
         *,
         deadline: float,
         on_line: Callable[[str], None] | None = None,
+        on_output: Callable[[bytes, bool], None] | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = DEFAULT_OUTPUT_LIMIT,
     ) -> CommandResult:
         """Run a shell command to its end, as root in /root; see :class:`CommandResult`.
 
-        ``on_line`` gets each line of standard output as it comes. Past ``deadline`` seconds everything that the command
+        ``on_line`` gets each line of standard output as it comes, ``on_output`` the bytes of both outputs (and whether
+        they are standard error's). Past ``deadline`` seconds everything that the command
         started is killed. Raises :class:`GuestError` when the connection or the guest is lost, which is also so when
         the channel closes with no exit status.
         """
@@ -142,7 +144,7 @@ class SshLink:
         with self._slot() as slot:
             with self._channel(deadline) as channel:
                 _execute(channel, wrapped(command, env=env, slot=slot), deadline)
-                stream = _Stream(channel, stdin=stdin, on_line=on_line, limit=output_limit)
+                stream = _Stream(channel, stdin=stdin, on_line=on_line, on_output=on_output, limit=output_limit)
                 done = stream.pump(started + deadline, alive=self._usable)
                 status = int(channel.exit_status) if channel.exit_status_ready() else None
             stopped = True
@@ -174,7 +176,7 @@ class SshLink:
         started = time.monotonic()
         with self._channel(deadline) as channel:
             _execute(channel, f"cat {shlex.quote(path)}", deadline)
-            stream = _Stream(channel, stdin=b"", on_line=None, limit=limit)
+            stream = _Stream(channel, limit=limit)
             done = stream.pump(started + deadline, alive=self._usable)
             status = int(channel.exit_status) if channel.exit_status_ready() else -1
         if not done or status != 0 or stream.truncated:
@@ -183,6 +185,18 @@ class SshLink:
             )
             raise GuestError(f"cannot read {path} in the guest: {why.strip()}")
         return bytes(stream.stdout)
+
+    def open_shell(self, terminal: str, columns: int, lines: int) -> Channel:
+        """A login shell with a terminal of that size; the caller closes the channel."""
+        from paramiko import SSHException
+
+        try:
+            channel = self._transport.open_session(timeout=_OPEN_SECONDS)
+            channel.get_pty(terminal, columns, lines)
+            channel.invoke_shell()
+        except (SSHException, OSError, EOFError) as reason:
+            raise GuestError(f"the guest opens no shell ({_why(reason)})") from reason
+        return channel
 
     def close(self) -> None:
         """End the connection."""
@@ -231,7 +245,7 @@ class SshLink:
         try:
             with self._channel(_KILL_SECONDS) as channel:
                 _execute(channel, kill_script(slot), _KILL_SECONDS)
-                stream = _Stream(channel, stdin=b"", on_line=None, limit=_CHUNK)
+                stream = _Stream(channel, limit=_CHUNK)
                 return stream.pump(time.monotonic() + _KILL_SECONDS, alive=self._usable)
         except GuestError:
             if not self._alive():
@@ -242,10 +256,19 @@ class SshLink:
 class _Stream:
     """The traffic of one channel, until its end or a deadline."""
 
-    def __init__(self, channel: Channel, *, stdin: bytes, on_line: Callable[[str], None] | None, limit: int) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        limit: int,
+        stdin: bytes = b"",
+        on_line: Callable[[str], None] | None = None,
+        on_output: Callable[[bytes, bool], None] | None = None,
+    ) -> None:
         self._channel = channel
         self._stdin = memoryview(stdin)
         self._on_line = on_line
+        self._on_output = on_output
         self._limit = limit
         self._partial = bytearray()
         self.stdout = bytearray()
@@ -289,19 +312,21 @@ class _Stream:
         while self._channel.recv_ready():
             chunk = self._channel.recv(_CHUNK)
             moved = moved or bool(chunk)
-            self._keep(self.stdout, chunk)
+            self._keep(self.stdout, chunk, error=False)
             self._lines(chunk)
             if not chunk:
                 break
         while self._channel.recv_stderr_ready():
             chunk = self._channel.recv_stderr(_CHUNK)
             moved = moved or bool(chunk)
-            self._keep(self.stderr, chunk)
+            self._keep(self.stderr, chunk, error=True)
             if not chunk:
                 break
         return moved
 
-    def _keep(self, kept: bytearray, chunk: bytes) -> None:
+    def _keep(self, kept: bytearray, chunk: bytes, *, error: bool) -> None:
+        if self._on_output is not None and chunk:
+            self._on_output(chunk, error)
         room = self._limit - len(kept)
         if len(chunk) > room:
             self.truncated = True
