@@ -346,7 +346,7 @@ ktap_mark() {
 # ktap_show_output: what the case printed, as diagnostics, the last 200 lines of it
 ktap_show_output() {
 	[ -s "$KTAP_TMP/output" ] || return 0
-	tail -n 200 "$KTAP_TMP/output" | cut -c 1-2000 | sed 's/^/# /' >&3
+	tail -n 200 "$KTAP_TMP/output" | cut -c 1-1900 | sed 's/^/# /' >&3
 	: >"$KTAP_TMP/output"
 }
 
