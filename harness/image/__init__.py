@@ -25,6 +25,7 @@ KIND = "image"
 _FORMAT = 1
 _HERE = Path(__file__).parent
 _IMAGE = "rootfs.erofs"
+_COMPRESSED = frozenset({"shell"})
 
 
 def flavours() -> list[str]:
@@ -44,7 +45,8 @@ def key(flavour: str) -> str:
 
     Not the packages' versions: an image stays what it is until it is made again (``harness image build --rebuild``).
     """
-    return value_digest(KIND, _FORMAT, manifest(flavour).digest, tree.digest(), erofs.OPTIONS)
+    packing = [erofs.OPTIONS, erofs.COMPRESSION if flavour in _COMPRESSED else None]
+    return value_digest(KIND, _FORMAT, manifest(flavour).digest, tree.digest(), packing)
 
 
 def plan(flavour: str, *, store: Store, rebuild: bool = False) -> tuple[str, ...]:
@@ -57,7 +59,7 @@ def plan(flavour: str, *, store: Store, rebuild: bool = False) -> tuple[str, ...
         f"fetch from Debian {', '.join(wanted.suites)}: {', '.join(package.name for package in wanted.package)}",
         f"take {len(wanted.keep)} sets of files and the libraries that they need",
         "compile the init, add the guest's own files",
-        f"pack them as erofs ({' '.join(erofs.OPTIONS)}) into {place}",
+        f"pack them as {'compressed ' if flavour in _COMPRESSED else ''}erofs into {place}",
     )
 
 
@@ -93,7 +95,7 @@ def _make(
         progress.update("compiling the guest's init")
         tree.complete(root)
         progress.update("packing the image")
-        digest = erofs.pack(root, staging / _IMAGE, name=f"{flavour}-root")
+        digest = erofs.pack(root, staging / _IMAGE, name=f"{flavour}-root", compress=flavour in _COMPRESSED)
     return {
         "flavour": flavour,
         "digest": digest,
