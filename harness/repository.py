@@ -51,6 +51,7 @@ def environment(*, user_config: bool = False) -> dict[str, str | None]:
     """What git gets on top of :func:`harness.process.environment`."""
     env: dict[str, str | None] = {
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",  # a question about an object never becomes a fetch
         "GIT_AUTHOR_NAME": NAME,
         "GIT_AUTHOR_EMAIL": EMAIL,
         "GIT_AUTHOR_DATE": f"@{DATE}",

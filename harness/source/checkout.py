@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``tree:PATH``: a developer's checkout as it is now, uncommitted and new files included; never written to.
 
+(Git renews the time of an object in the checkout's ``.git/objects`` when the same content is snapshotted, so that no
+``git gc`` takes away what we borrow. Nothing else in it changes.)
+
 A repository of ours borrows the checkout's objects and keeps its own index, whose record of file times makes the
 next look cheap: only files that changed are read. A tree without changes is its ``HEAD``; one with changes is a
 commit on top of it, the same one for the same files. Ignored files are left out (``.gitignore``, the repository's

@@ -46,6 +46,7 @@ def fetch(url: str, paths: Paths, *, progress: Progress, pause: Callable[[float]
                 whole = part.with_suffix(".whole")
                 return part.replace(whole)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == 416 and before:  # what is there cannot be a part of the file any more
                 part.unlink(missing_ok=True)
             elif 400 <= error.code < 500 and error.code not in (408, 425, 429):

@@ -12,6 +12,7 @@ reached, what it was last stands, with a warning. A tag or a commit does not mov
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,14 +183,15 @@ def _remote_git(*arguments: str, deadline: float, place: str) -> str:
 
 def _fetch(request: Request, ours: Repository, place: str, ref: str, commit: str) -> None:
     """Bring a commit with all of its files into our repository."""
-    remote = f"mirror-{place}"
+    remote = f"mirror-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    there = ours.has(commit)
     for name, value in (("url", place), ("promisor", "true"), ("partialCloneFilter", "blob:none")):
         ours.git("config", f"remote.{remote}.{name}", value)
     on_line = _progress_of(request, place)
     failure = f"{place}: the commit {commit[:12]} could not be fetched"
     hint = "check the network; the next try goes on where this one stopped"
     history = () if request.reference is not None else ("--depth=1",)  # a reference has the history, or most of it
-    if not ours.has(commit):
+    if not there:
         request.progress.update(f"fetching {ref} from {place}")
         # a server that does not give a commit by its name gives it by its ref
         wants = (commit,) if is_object_name(ref) else (commit, ref)
@@ -212,13 +214,20 @@ def _fetch(request: Request, ours: Repository, place: str, ref: str, commit: str
             "--recurse-submodules=no", "--filter=blob:none", "--stdin",
             stdin=names.encode(), user_config=True, deadline=_FETCH_SECONDS, failure=failure, hint=hint,
         )  # fmt: skip
+    _settle(ours)
+
+
+def _settle(ours: Repository) -> None:
+    """Everything is there: our repository is an ordinary one again, that asks no server for anything."""
+    listed = ours.git("config", "--name-only", "--get-regexp", r"^remote\..*\.url$", check=False).text.split()
+    for name in listed:
+        ours.git("config", "--remove-section", name.removesuffix(".url"), check=False)
+    ours.git("config", "--unset-all", "extensions.partialClone", check=False)
 
 
 def _missing(ours: Repository, commit: str) -> list[str]:
     """The objects of a commit that are not there yet."""
-    listed = ours.git(
-        "rev-list", "--objects", "--missing=print", "--max-count=1", commit, env={"GIT_NO_LAZY_FETCH": "1"}
-    ).text
+    listed = ours.git("rev-list", "--objects", "--missing=print", "--max-count=1", commit).text
     return [line[1:] for line in listed.splitlines() if line.startswith("?")]
 
 
