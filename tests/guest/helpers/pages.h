@@ -12,7 +12,7 @@
 
 enum page_kind {
 	KIND_RANDOM,		/* no compressor gains anything */
-	KIND_COMPRESSIBLE,	/* about 4:1 */
+	KIND_COMPRESSIBLE,	/* random in the first part, repeating after it */
 	KIND_SAME,		/* one non-zero word, repeated */
 	KIND_ZERO,
 	KIND_MIXED,		/* one of those above, by page */
@@ -24,6 +24,7 @@ struct page_identity {
 	uint64_t page;
 	uint64_t generation;
 	enum page_kind kind;
+	unsigned int random_percent;	/* of a compressible page */
 };
 
 enum { PAGE_WORDS = 512, PAGE_HEADER_WORDS = 4 };
@@ -81,7 +82,8 @@ static inline void page_make(uint64_t *words, const struct page_identity *id)
 	words[2] = id->page;
 	words[3] = id->generation;
 	if (kind == KIND_COMPRESSIBLE)
-		random = PAGE_WORDS / 4;
+		random = PAGE_HEADER_WORDS + 4 +
+			 (PAGE_WORDS - PAGE_HEADER_WORDS - 4) * id->random_percent / 100;
 	for (size_t i = PAGE_HEADER_WORDS; i < random; i++)
 		words[i] = page_random(&state);
 	for (size_t i = random; i < PAGE_WORDS; i++)

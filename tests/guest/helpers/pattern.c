@@ -24,6 +24,7 @@ static const char usage_text[] =
 "usage: pattern [options] COMMAND...\n"
 "  -s SIZE    memory of each task (default 4M)\n"
 "  -k KIND    random, compressible (default), same, zero or mixed\n"
+"  -c PERCENT random part of a compressible page (default 25, about 4:1)\n"
 "  -n NODES   mbind() it to NODES first (-p POLICY, default bind)\n"
 "  -g CGROUP  join the cgroup first\n"
 "  -f FILE    shared mapping of FILE (made SIZE long) or of a device instead of\n"
@@ -57,7 +58,7 @@ static struct {
 	int huge_pages;
 } options = {
 	.length = 4 << 20, .policy = "bind", .tasks = 1, .rounds = 1, .step = 1,
-	.identity = { .seed = 1, .kind = KIND_COMPRESSIBLE },
+	.identity = { .seed = 1, .kind = KIND_COMPRESSIBLE, .random_percent = 25 },
 };
 
 static uint64_t *memory;	/* the pages */
@@ -495,6 +496,15 @@ static enum page_kind parse_kind(const char *text)
 	die("not a kind of content: '%s'", text);
 }
 
+static unsigned int parse_percent(const char *text)
+{
+	const unsigned long percent = parse_number(text);
+
+	if (percent > 100)
+		die("not a percentage: '%s'", text);
+	return (unsigned int)percent;
+}
+
 static void parse_numbering(char *text)
 {
 	char *comma = strchr(text, ',');
@@ -511,10 +521,11 @@ static void parse_options(int argc, char **argv)
 	int option;
 
 	options.identity.owner = (uint64_t)getpid();
-	while ((option = getopt(argc, argv, "+s:k:n:p:g:f:Tw:S:i:j:r:h")) != -1) {
+	while ((option = getopt(argc, argv, "+s:k:c:n:p:g:f:Tw:S:i:j:r:h")) != -1) {
 		switch (option) {
 		case 's': options.length = parse_size(optarg); break;
 		case 'k': options.identity.kind = parse_kind(optarg); break;
+		case 'c': options.identity.random_percent = parse_percent(optarg); break;
 		case 'n': options.nodes = optarg; break;
 		case 'p': options.policy = optarg; break;
 		case 'g': join_cgroup(optarg); break;

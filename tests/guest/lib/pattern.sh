@@ -49,10 +49,16 @@ pattern_end() {
 	kill -KILL "$1" 2>/dev/null || :
 	# a clean-up is another shell than the one that started it: wait by looking
 	pattern_tries=0
-	while [ -e "/proc/$1/fd/0" ] && [ "$pattern_tries" -lt 200 ]; do
+	while pattern_lives "$1" && [ "$pattern_tries" -lt 200 ]; do
 		sleep 0.02
 		pattern_tries=$((pattern_tries + 1))
 	done
+}
+
+# pattern_lives PID: it runs, and is not a zombie either
+pattern_lives() {
+	read -r _ _ pattern_state _ 2>/dev/null <"/proc/$1/stat" || return 1
+	[ "$pattern_state" != Z ]
 }
 
 # tell COMMAND…: as ask, without waiting for the answer; `answer` waits for it
@@ -66,7 +72,7 @@ answer() {
 		pattern_pid=\$pattern_${pattern_name}_pid"
 	pattern_waited=0
 	until pattern_answered; do
-		if [ ! -e "/proc/$pattern_pid/fd/0" ] && ! pattern_answered; then
+		if ! pattern_lives "$pattern_pid" && ! pattern_answered; then
 			fail "pattern ended before it answered: $(cat "$pattern_base.error" "$pattern_base.answer")"
 		fi
 		pattern_waited=$((pattern_waited + 1))

@@ -10,6 +10,14 @@ zswap=/sys/module/zswap/parameters
 zswap_debug=/sys/kernel/debug/zswap
 zswap_disk=${HARNESS_SWAP:-/dev/harness/swap}
 
+# How much of the swap is used is not a case's to restore.
+state() {
+	ktap_state | grep -v -e '/decoder[0-9.]*/mode:' -e '^/proc/swaps:'
+	while read -r zswap_name _ zswap_size _ zswap_priority; do
+		echo "swap: $zswap_name $zswap_size $zswap_priority"
+	done </proc/swaps
+}
+
 # zswap_on: for setup_program: zswap over the swap disk until the program ends, with the defaults of the kernel but for
 # a pool of 50 %. Whatever a case changes of the parameters, it restores. Skips without kernel support or disk.
 zswap_on() {
@@ -75,6 +83,12 @@ zswap_since() {
 zswap_group() {
 	cgroup_new "${1:-zswap-a}"
 	need_file "$group/memory.zswap.max" "this kernel does not count zswap by group"
+}
+
+# disk_written: $sectors written to the swap disk so far
+disk_written() {
+	zswap_name=$(readlink -f "$zswap_disk")
+	read -r _ _ _ _ _ _ sectors _ <"/sys/class/block/${zswap_name##*/}/stat"
 }
 
 # out: page out what the pattern process has; reclaim leaves a page now and then, so up to five times
