@@ -44,7 +44,7 @@ SPLATS = (
     _rule("atomic", _PREFIX + r"BUG: using \w+\(\) in preemptible", "lib/smp_processor_id.c"),
     _rule("atomic", r"^bad: scheduling from the idle thread!", "kernel/sched/idle.c"),
     _rule("badpage", _PREFIX + r"BUG: Bad (?:page|rss-counter)", "mm/page_alloc.c, mm/memory.c, kernel/fork.c"),
-    _rule("badpage", r"^page dumped because: ", "mm/debug.c: a DEBUG_VM check failed"),
+    _rule("badpage", r"^page dumped because: ", "mm/debug.c: a DEBUG_VM check failed", consequence=True),
     _rule("slab", r"^BUG [\w-]+(?: \([^)]*\))?: ", "mm/slub.c: an object or its red zone was overwritten"),
     _rule("slab", r"^(?:Slab corruption|slab error in )", "mm/slub.c"),
     _rule("lockdep", _PREFIX + r"WARNING: (?:possible (?:circular locking dependency|recursive locking|irq lock)|"
@@ -67,7 +67,7 @@ SPLATS = (
     _rule("oops", r"^(?:Internal error: )?Oops\b", "arch/x86/kernel/dumpstack.c", consequence=True),
     _rule("oops", r"^(?:divide error|stack segment|double fault|int3|bounds|alignment check|invalid TSS): ", "traps.c"),
     _rule("oops", r"^(?:traps: )?PANIC: ", "arch/x86/kernel/traps.c"),
-    _rule("stack", r"\bkernel stack (?:overflow|is corrupted)", "kernel/panic.c, arch/x86", consequence=True),
+    _rule("stack", r"\b[Kk]ernel stack (?:overflow|is corrupted)", "kernel/panic.c, arch/x86", consequence=True),
     _rule("panic", r"^Kernel panic - not syncing", "kernel/panic.c", consequence=True),
     _rule("oom", r" invoked oom-killer: ", "mm/oom_kill.c"),
     _rule("oom", r"^(?:Out of memory|Memory cgroup out of memory)(?: \([^)]*\))?: Killed process", "mm/oom_kill.c",
@@ -110,6 +110,6 @@ DULL_FRAMES = re.compile(
     r"__die\w*|die\w*|oops_\w+|page_fault_oops|no_context|__bad_area\w*|bad_area\w*|fixup_exception|panic|vpanic|"
     r"do_user_addr_fault|__might_(?:sleep|resched)|___might_sleep|bad_page|refcount_warn_saturate|"
     r"__list_(?:add|del)_\w+|check_noncircular|__lock_acquire|lock_acquire|lockdep_\w+|validate_chain|"
-    r"__schedule\w*|schedule\w*|io_schedule\w*|sched_show_task|watchdog_timer_fn|nmi_\w+|rcu_\w+|__sysvec_\w+|sysvec_\w+|"
+    r"__schedule(?:_bug)?|schedule(?:_timeout|_preempt_disabled)?|io_schedule\w*|sched_show_task|watchdog_timer_fn|nmi_\w+|rcu_\w+|__sysvec_\w+|sysvec_\w+|"
     r"dump_header|oom_kill_process|out_of_memory|mem_cgroup_out_of_memory|warn_alloc)$"
 )

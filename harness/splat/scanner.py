@@ -19,6 +19,8 @@ _LONGEST = 600  # lines after which it is over in any case
 # Kinds whose message stands before the "cut here" of the BUG or WARNING that it explains, and how far before.
 _BEFORE_CUT = ("list", "badpage", "usercopy", "fortify", "debugobjects")
 _DUMP_LINES = 25
+_LOCATED = ("warning", "bug")  # their lines say where in the source
+_HEADER = re.compile(r"\s*(?:CPU: |Hardware name: |Modules linked in|Workqueue: |Tainted: )")
 
 # "<4>[   12.345678][   T42] text": level, time, caller (CONFIG_PRINTK_CALLER).
 _PRINTK = re.compile(r"(?:<\d+>)?\[\s*(\d+\.\d{6})\](?:\[\s*([TC]\d+)\])? ?")
@@ -37,6 +39,8 @@ class Splat:
     headline: str = ""
     lines: list[str] = field(default_factory=list)
     closed: bool = False
+    cut_here: bool = False  # it has the mark that a WARNING or BUG line follows
+    located: bool = False  # that line has come
 
     @property
     def title(self) -> str:
@@ -123,12 +127,12 @@ class SplatScanner:
     def _grow(self, key: str | None, current: Splat, rule: Rule | None, text: str) -> None:
         if not current.headline and text.strip():
             current.headline = text.strip()[:_LINE_LIMIT]
-            if rule is not None:
-                current.kind = rule.kind
-        elif rule is not None and _belongs(current, rule):
-            if rule.kind == "refcount":
-                current.headline = f"{current.headline}: {text.strip()}"[:_LINE_LIMIT]
-            current.kind = rule.kind
+            current.kind = rule.kind if rule is not None else current.kind
+        elif rule is not None and current.kind == "unknown" and rule.kind in _LOCATED:
+            current.kind = rule.kind  # WARN() and its like print their own message first
+            current.headline = f"{current.headline} ({text.strip()})"[:_LINE_LIMIT]
+        current.located = current.located or (rule is not None and rule.kind in _LOCATED)
+        current.cut_here = current.cut_here or CUT_HERE.search(text) is not None
         if len(current.lines) < _SPLAT_LIMIT:
             current.lines.append(text[:_LINE_LIMIT])
         self._idle[key] = self._idle.get(key, 0) + 1
@@ -139,11 +143,12 @@ class SplatScanner:
         cut_here, trace = CUT_HERE.search(text), CALL_TRACE.match(text)
         if rule is None and not cut_here and not trace:
             return None
-        splat = Splat(kind=rule.kind if rule else "unknown", first_line=number, time=time)
+        splat = Splat(kind=rule.kind if rule else "unknown", first_line=number, time=time, cut_here=bool(cut_here))
+        splat.located = splat.kind in _LOCATED
         if rule is not None:
             splat.headline = text.strip()[:_LINE_LIMIT]
         elif trace:
-            context = next((line for line in reversed(self._before) if line.strip()), "")
+            context = next((line for line in reversed(self._before) if line.strip() and not _HEADER.match(line)), "")
             splat.headline = f"a call trace of no known kind, after: {context.strip()}"[:_LINE_LIMIT]
             splat.lines += self._before
         splat.lines.append(text[:_LINE_LIMIT])
@@ -181,14 +186,10 @@ def shorten(headline: str) -> str:
 
 
 def _belongs(current: Splat, rule: Rule) -> bool:
-    """Whether a line of this kind explains the open splat: the title below its "cut here", a WARNING's own message."""
-    pairs = {
-        ("badpage", "bug"), ("list", "bug"), ("list", "warning"), ("usercopy", "bug"), ("fortify", "bug"),
-        ("warning", "refcount"), ("pagefault", "oops"), ("debugobjects", "warning"), ("fortify", "warning"),
-        ("warning", "fortify"), ("warning", "debugobjects"), ("slab", "slab"), ("oom", "oom"), ("hungtask", "lockdep"),
-        ("warning", "list"), ("bug", "list"),
-    }  # fmt: skip
-    return (current.kind, rule.kind) in pairs
+    """Whether a line of this kind explains the open splat: the WARNING or BUG line below its "cut here"."""
+    if rule.kind in _LOCATED:
+        return current.cut_here and not current.located
+    return (current.kind, rule.kind) in (("hungtask", "lockdep"), ("slab", "slab"))
 
 
 def _rule_of(text: str) -> Rule | None:

@@ -33,7 +33,7 @@ def frames(lines: Iterable[str]) -> tuple[str, ...]:
                 stack.append(_plain(match[2]))
         elif inside and stack and not re.match(r"^\s*</?[A-Z]+>|^\s*$", line):
             inside, done = False, True
-    telling = [name for name in stack if not DULL_FRAMES.match(name)]
+    telling = [name for name in stack if not DULL_FRAMES.match(name)] or stack
     if at is not None and not DULL_FRAMES.match(at) and (not telling or telling[0] != at):
         telling.insert(0, at)
     return tuple(telling)
