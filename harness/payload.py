@@ -34,7 +34,7 @@ _FORMAT = 1
 _COMPILE_SECONDS = 120.0
 _UUID = "6e707269-7661-7465-0000-000000000001"
 _CC = "cc"
-_CFLAGS = ("-static", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-ffile-prefix-map={root}=.")
+_CFLAGS = ("-static", "-s", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-ffile-prefix-map={root}=.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,9 @@ def _populate(root: Path, plan: Layout, folder: Path) -> None:
     for name, place in plan.copies.items():
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, target)
-        script = (root / name).open("rb").read(2) == b"#!"
-        target.chmod(0o755 if script else 0o644)
+        content = (root / name).read_bytes()
+        target.write_bytes(content)
+        target.chmod(0o755 if content.startswith(b"#!") else 0o644)
 
 
 def _compile_all(
