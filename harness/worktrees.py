@@ -125,7 +125,7 @@ def sparse_pattern(path: str) -> str:
 
 
 def _prepare(worktree: Worktree, repository: Path, sparse: Sequence[str]) -> None:
-    """Make the folders and git's files; a changed choice of ``sparse`` starts from a new index."""
+    """Make the folders and git's files."""
     patterns = "".join(f"{pattern}\n" for pattern in sparse)
     patterns_file = worktree.git_dir / "info" / "sparse-checkout"
     try:
@@ -140,8 +140,9 @@ def _prepare(worktree: Worktree, repository: Path, sparse: Sequence[str]) -> Non
         if sparse:
             make_folder(patterns_file.parent)
             _write(patterns_file, patterns)
-        else:
-            patterns_file.unlink(missing_ok=True)
+        elif patterns_file.exists():
+            patterns_file.unlink()
+            (worktree.git_dir / "index").unlink(missing_ok=True)  # it marks files as left out on purpose
     except OSError as reason:
         raise disk_failure(reason, f"while preparing the worktree {worktree.source.parent}") from reason
 

@@ -36,7 +36,7 @@ class Range:
 def parse_range(rest: str) -> Range:
     """Split ``PATH@A..B``; B is HEAD where it is left out."""
     match = _FORM.fullmatch(rest)
-    if match is None or match["old"].startswith("-") or (match["new"] or "").startswith("-"):
+    if match is None or "..." in rest or match["old"].startswith("-") or (match["new"] or "").startswith("-"):
         raise UserError(f"'git:{rest}' is no range of commits", hint=f"write {KIND.form}, as git:origin/master..HEAD")
     path = Path(match["path"]) if match["path"] else None
     return Range(path=path, old=match["old"], new=match["new"] or "HEAD")
