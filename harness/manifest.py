@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from harness import __version__
+from harness import __version__, topology
 from harness.pipeline import BuiltKernel, Machine
 from harness.profile import Profile
 from harness.results.record import Manifest
@@ -117,7 +117,7 @@ def _series(applied: AppliedSeries) -> dict[str, Any] | None:
 
 
 def _machine(machine: Machine) -> dict[str, Any]:
-    definition = msgspec.to_builtins(machine.topology)
+    definition = topology.definition(machine.topology)
     return {
         "rootfs": {
             "flavour": machine.rootfs.flavour,
