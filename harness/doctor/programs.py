@@ -21,7 +21,7 @@ _VERSIONS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("git", "--version", (2, 30)),
     ("ccache", "--version", (4, 0)),
     ("mmdebstrap", "--version", (1, 0)),
-    ("mkfs.erofs", "-h", (1, 5)),
+    ("mkfs.erofs", "--version", (1, 5)),
 )
 
 
