@@ -29,7 +29,7 @@ _SILENCE_SHARE = 0.5
 _SILENCE_AT_LEAST = 10.0
 _SSH_SHARE = 0.3
 _SSH_AT_LEAST = 10.0
-_QMP_SECONDS = 15.0
+_QMP_SECONDS = 30.0  # QEMU answers before the guest runs, so this is about the host alone
 _TAIL = 25
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(?P<port>\d+)\s+\S+\s+22\b")
 
@@ -38,7 +38,7 @@ def bring_up(guest: Guest, *, until: float, allowed: float, ssh: bool, progress:
     """Wait until the guest is ready, and log in; ``until`` is on the monotonic clock, ``allowed`` its seconds."""
     progress.update("starting QEMU")
     warm = threading.Thread(target=_import_ssh, name="import-ssh", daemon=True)
-    _attach(guest, until)
+    _attach(guest)
     if ssh:
         warm.start()  # takes a tenth of a second, while the kernel boots
     progress.update("booting the kernel")
@@ -109,14 +109,17 @@ def _panic(why: str) -> tuple[str, str | None]:
     return f"the kernel panicked before the guest was ready: {why.strip()}", hint
 
 
-def _attach(guest: Guest, until: float) -> None:
-    """Connect the monitor. A QEMU that ends here has refused its options, and said why."""
+def _attach(guest: Guest) -> None:
+    """Connect the monitor. A QEMU that ends here with nothing from the kernel has refused its options, and said why;
+    after the kernel's first word it is the kernel's affair, and the console tells."""
     try:
-        guest._attach(deadline=min(_QMP_SECONDS, max(1.0, until - time.monotonic())))
+        guest._attach(deadline=_QMP_SECONDS)
     except (EnvironmentFailure, GuestError) as reason:
         status = guest.wait_end(deadline=1.0)
         if status is None:
             raise
+        if guest.console.received:
+            return
         raise qemu_failure(guest) from reason
 
 

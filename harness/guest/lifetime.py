@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import socket
 import threading
@@ -27,12 +26,12 @@ from harness.guest import deadline as deadlines
 from harness.guest.console import Console
 from harness.guest.keys import RunKeys, make_keys, write_private
 from harness.guest.plan import escaped
+from harness.guest.private import KEY_FILE, private_folder
 from harness.guest.qmp import Monitor, QmpEvent
 from harness.guest.ssh import DEFAULT_OUTPUT_LIMIT, CommandResult, SshLink
 from harness.paths import Paths, make_folder
 from harness.process import Child
 from harness.progress import Progress, Quiet
-from harness.store import disk_failure
 from harness.values import QemuPlan
 
 _log = logging.getLogger(__name__)
@@ -61,18 +60,17 @@ _starter = _Starter()
 class Guest:
     """A running guest. Made by :func:`start`, which also ends it."""
 
-    def __init__(self, plan: QemuPlan, *, folder: Path, private: Path, keys: RunKeys, progress: Progress) -> None:
+    def __init__(self, plan: QemuPlan, *, folder: Path, private: Path, keys: RunKeys) -> None:
         """Nothing runs yet; ``folder`` takes the logs, ``private`` what nobody else may see."""
         self.plan = plan
         self.folder = folder
         self.private = private
         self.keys = keys
-        self.key_file = private / "id_ed25519"
+        self.key_file = private / KEY_FILE
         self.known_hosts = private / "known_hosts"
         self.qemu_log = folder / "qemu.log"
         self.ssh_port = 0
         self.boot_seconds = 0.0
-        self._progress = progress
         self._stack = contextlib.ExitStack()
         self._child: Child | None = None
         self._console: Console | None = None
@@ -279,10 +277,9 @@ def start(
     """
     listener = progress or Quiet()
     make_folder(folder)
-    with paths.scratch("guest") as private:
-        keys = make_keys()
-        _fill_private(private, plan, keys)
-        guest = Guest(plan, folder=folder, private=private, keys=keys, progress=listener)
+    keys = make_keys()
+    with private_folder(paths, plan, keys) as private:
+        guest = Guest(plan, folder=folder, private=private, keys=keys)
         begun = time.monotonic()
         try:
             guest._launch()
@@ -305,16 +302,3 @@ def filled(argv: tuple[str, ...], *, console_fd: int, qmp_fd: int, private: Path
         return _LPJ.sub(lambda match: str(tsc_khz * 1000 // int(match[1])), word)
 
     return tuple(fill(word) for word in argv)
-
-
-def _fill_private(private: Path, plan: QemuPlan, keys: RunKeys) -> None:
-    try:
-        write_private(private / "id_ed25519", keys.login_private)
-        write_private(private / "authorized_keys", keys.authorized_keys.encode())
-        write_private(private / "host_key", keys.host_private)
-        for name, text in plan.files.items():
-            write_private(private / name, text.encode())
-        for name, mib in plan.disks.items():
-            os.truncate(write_private(private / name, b""), mib << 20)
-    except OSError as reason:
-        raise disk_failure(reason, "while preparing a guest") from reason
