@@ -86,6 +86,15 @@ case_memdev_capacities() {
 	each_memdev check_capacity
 }
 
+check_labels() {
+	fact "$1_LABELS_MIB"
+	expect_file "$cxl/$2/label_storage_size" $((fact << 20))
+}
+
+case_memdev_label_storage() {
+	each_memdev check_labels
+}
+
 check_endpoint() {
 	cxl_get "$2" endpoint
 	[ -n "$cxl_value" ] || fail "$2 ($1) has no endpoint"
@@ -148,6 +157,34 @@ case_host_bridges_and_switches() {
 	expect_eq $switches "$fact" "switches"
 	fact DOWNSTREAM_PORTS $downstream
 	expect_eq $downstream "$fact" "downstream ports of switches"
+}
+
+# Host bridges by their place in the PCI hierarchy: how many ports each has, and decoders of its own where it should.
+case_each_host_bridge() {
+	need_facts
+	fact HOST_BRIDGES
+	bridges=$fact number=0
+	[ "$bridges" -gt 0 ] || skip "this machine has no CXL host bridge"
+	while [ "$number" -lt "$bridges" ]; do
+		fact "HOST_BRIDGE_${number}_DPORT"
+		found=
+		for port in "$cxl"/port*; do
+			cxl_real "$port/uport"
+			[ "${cxl_path##*/}" != "$fact" ] || found=$port
+		done
+		[ -n "$found" ] || fail "no port belongs to $fact (HOST_BRIDGE_$number)"
+		count "$found"/dport*
+		fact "HOST_BRIDGE_${number}_ROOT_PORTS"
+		expect_eq $count "$fact" "root ports of ${found##*/} (HOST_BRIDGE_$number)"
+		count "$found"/decoder*.*
+		fact "HOST_BRIDGE_${number}_HDM_DECODERS"
+		case $fact in
+		0) expect_eq $count 1 "decoders of ${found##*/}, which passes everything through (HOST_BRIDGE_$number)" ;;
+		1) expect_gt $count 1 "decoders of ${found##*/} (HOST_BRIDGE_$number)" ;;
+		*) fail "HOST_BRIDGE_${number}_HDM_DECODERS is '$fact'" ;;
+		esac
+		number=$((number + 1))
+	done
 }
 
 case_window_count() {

@@ -103,11 +103,14 @@ case_described_regions() {
 	[ "$built" -gt 0 ] || skip "the machine was described without RAM regions"
 }
 
+# Decoders select devices by the address bits 8 to 14 (CXL 3.1 8.2.4.20.1, HDM Decoder Capability): what reaches higher
+# is refused when the first target comes.
 case_ways_and_granularity_land() {
 	for granularity in 256 512 1024 2048 4096 8192 16384; do
 		if [ "$window_ways" -gt 1 ] && [ "$granularity" -ne "$window_granularity" ]; then
 			continue
 		fi
+		[ $((granularity * ways)) -le 32768 ] || continue
 		# shellcheck disable=SC2086 # a list
 		cxl_build ram $granularity "$cxl_unit" $members
 		expect_file "$cxl/$region/interleave_ways" "$ways"
@@ -120,6 +123,17 @@ case_ways_and_granularity_land() {
 			write_file 0 "$cxl/$decoder/dpa_size"
 		done
 	done
+}
+
+case_granularity_beyond_the_decoders() {
+	[ $((16384 * ways)) -gt 32768 ] || skip "two ways of the largest granularity are within what decoders select by"
+	[ "$window_ways" -eq 1 ] || skip "the window interleaves, and fixes the granularity"
+	cxl_reserve "$first_member" ram "$cxl_unit"
+	cxl_new_region ram
+	write_file 16384 "$cxl/$region/interleave_granularity"
+	write_file "$ways" "$cxl/$region/interleave_ways"
+	write_file $((cxl_unit * ways)) "$cxl/$region/size"
+	expect_errno ENXIO write_file "$decoder" "$cxl/$region/target0"
 }
 
 # Fewer ways than devices, where the window allows it.

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Persistent devices: partitions, label storage, and pmem regions as far as libnvdimm.
 . "${0%/*}/../lib/ktap.sh"
-. "${0%/*}/../lib/facts.sh"
 . "${0%/*}/../lib/cxl.sh"
 
 setup_program() {
@@ -23,40 +22,6 @@ pmem_region() {
 	read_value granularity "$cxl/$root/interleave_granularity"
 	write_file "$granularity" "$cxl/$region/interleave_granularity"
 	write_file 1 "$cxl/$region/interleave_ways"
-}
-
-case_partitions_add_up() {
-	need_facts
-	number=0
-	fact MEMDEVS
-	memdevs=$fact
-	while [ "$number" -lt "$memdevs" ]; do
-		fact "MEMDEV_${number}_SERIAL"
-		cxl_find_serial $((fact)) || fail "no memory device has serial $fact (MEMDEV_$number)"
-		fact "MEMDEV_${number}_VOLATILE_MIB"
-		volatile=$fact
-		fact "MEMDEV_${number}_PERSISTENT_MIB"
-		cxl_get "$memdev" ram
-		ram=$cxl_value
-		cxl_get "$memdev" pmem
-		expect_eq $(((ram + cxl_value) >> 20)) $((volatile + fact)) "MiB of $memdev"
-		number=$((number + 1))
-	done
-}
-
-case_label_storage() {
-	need_facts
-	number=0
-	fact MEMDEVS
-	memdevs=$fact
-	while [ "$number" -lt "$memdevs" ]; do
-		fact "MEMDEV_${number}_SERIAL"
-		cxl_find_serial $((fact)) || fail "no memory device has serial $fact (MEMDEV_$number)"
-		fact "MEMDEV_${number}_LABELS_MIB" 0
-		read_value size "$cxl/$memdev/label_storage_size"
-		expect_eq "$size" $((fact << 20)) "label storage of $memdev"
-		number=$((number + 1))
-	done
 }
 
 # One nmem per device with persistent memory, on the bridge to libnvdimm.
