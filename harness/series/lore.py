@@ -76,11 +76,10 @@ def _run_b4(request: Request, message_id: str, revision: str | None, kept: Path)
         request.progress.update(f"fetching {message_id} through b4")
         done = process.run(b4_argv(message_id, scratch, revision=revision), deadline=_SECONDS, cwd=scratch, check=False)
         if not (scratch / f"{_NAME}.mbx").is_file():
-            said = (done.error_text or done.text).splitlines()
             raise EnvironmentFailure(
                 f"b4 could not fetch the series {message_id}",
                 command=done.argv,
-                details=[line for line in said if line.strip()][-10:],
+                details=reason_of(done.error_text or done.text),
                 hint="check the message-id and the network; a series saved as an mbox works without",
             )
         try:
@@ -89,6 +88,12 @@ def _run_b4(request: Request, message_id: str, revision: str | None, kept: Path)
             scratch.rename(kept)
         except OSError as reason:
             raise disk_failure(reason, f"while keeping the series {message_id}") from reason
+
+
+def reason_of(said: str) -> list[str]:
+    """The last words of b4 worth showing: without the Python traceback that it prints where there is no network."""
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith((" ", "Traceback"))]
+    return [line[:300] for line in lines[-4:]]
 
 
 def _with_prerequisites(request: Request, message_id: str, revision: str | None) -> list[Series]:

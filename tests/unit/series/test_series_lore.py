@@ -13,7 +13,10 @@ import pytest
 from harness import series
 from harness.errors import EnvironmentFailure, UserError
 from harness.paths import Paths
-from harness.series.lore import b4_argv, parse_message_id
+from harness.process import run, which
+from harness.series.assemble import assemble, parse_all
+from harness.series.folder import file_mails
+from harness.series.lore import b4_argv, parse_message_id, reason_of
 from harness.store import Store
 from harness.values import Series
 from tests.unit.series.patches import change, mail, three
@@ -136,3 +139,31 @@ def test_named_series_through_b4(archive: Path, read: Read) -> None:
     found = read("n_private-v3")
     assert (found.name, found.revision, found.message_id) == ("n_private-v3", "RFC v3", message_id)
     assert found.base == "803dd4b1159cf9864be17aab8a17653e6ecbbbb6" and len(found.patches) == 3
+
+
+def test_reason_without_the_traceback() -> None:
+    said = "Grabbing thread\nTraceback (most recent call last):\n  File x\n    raise y\nConnectionError: no route\n"
+    assert reason_of(said) == ["Grabbing thread", "ConnectionError: no route"]
+
+
+@pytest.mark.skipif(which("b4") is None, reason="b4 is not installed")
+def test_the_real_b4_takes_the_command_and_writes_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    thread = b""
+    for number, one in enumerate(three("RFC PATCH v3")):
+        header = f"X-Number: {number}\n" if number == 0 else "In-Reply-To: <cover@example.org>\n"
+        header += f"Message-ID: <n{number}@example.org>\n" if b"Message-ID" not in one else ""
+        thread += one.replace(b"\nSubject:", f"\n{header}Subject:".encode(), 1)
+    (tmp_path / "thread.mbox").write_bytes(thread)
+    out = tmp_path / "out"
+    out.mkdir()
+    words = list(b4_argv("cover@example.org", out))
+    words[1:1] = ["--offline-mode"]
+    words[-1:-1] = ["-m", str(tmp_path / "thread.mbox")]
+    run(words, deadline=60, cwd=tmp_path)
+    assert {path.name for path in out.iterdir()} == {"series.mbx", "series.cover"}
+    messages = parse_all(file_mails(out / "series.cover") + file_mails(out / "series.mbx"))
+    found = assemble(messages, spec="x", name="x", place="x")
+    assert [patch.title for patch in found.patches] == ["mm: first", "mm: second", "mm: third"]
+    assert (found.revision, found.base) == ("RFC v3", "803dd4b1159cf9864be17aab8a17653e6ecbbbb6")
