@@ -369,11 +369,19 @@ def _execute(channel: Channel, command: str, deadline: float) -> None:
     """Start a command on a fresh channel. A guest that does not even acknowledge it is not waited for any longer than
     ``deadline`` seconds: then the channel is closed, which ends paramiko's own wait (it has none)."""
     channel.fileno()  # before the first byte: makes the channel something to poll
-    watchdog = threading.Timer(min(deadline, _OPEN_SECONDS), channel.close)
+    from paramiko import SSHException
+
+    allowed = min(deadline, _OPEN_SECONDS)
+    watchdog = threading.Timer(allowed, channel.close)
     watchdog.daemon = True
     watchdog.start()
+    started = time.monotonic()
     try:
         channel.exec_command(command)
+    except SSHException as reason:
+        if time.monotonic() - started >= allowed:
+            raise GuestError(f"the guest did not start a command within {allowed:.0f} s") from reason
+        raise
     finally:
         watchdog.cancel()
 
