@@ -115,7 +115,7 @@ def lease(
             progress.warn(f"the worktree '{key}' is damaged ({reason.message}); it is made again")
             _remove(root)
             _prepare(worktree, repository, sparse)
-            _bring(worktree, commit, progress)
+            _bring_again(worktree, commit, repository, progress)
         yield worktree
 
 
@@ -160,6 +160,21 @@ def _bring(worktree: Worktree, commit: str, progress: Progress) -> None:
     # reset rather than checkout: it needs nothing of the commit that was there before, which may be gone by now
     worktree.git("reset", "--quiet", "--hard", commit, deadline=_CHECKOUT_SECONDS)
     worktree.git("clean", "-ffdxq", deadline=_CHECKOUT_SECONDS)
+
+
+def _bring_again(worktree: Worktree, commit: str, repository: Path, progress: Progress) -> None:
+    """The second try, in a new worktree: what fails now is not the worktree's fault."""
+    try:
+        _bring(worktree, commit, progress)
+    except HarnessError as reason:
+        if _disk_is_full(reason):
+            raise
+        raise EnvironmentFailure(
+            f"the commit {commit[:12]} cannot be checked out from {repository}",
+            command=reason.command,
+            details=reason.details,
+            hint=f"if its objects are damaged, remove {repository} (it is only a cache) and run this again",
+        ) from reason
 
 
 def _remove(root: Path) -> None:

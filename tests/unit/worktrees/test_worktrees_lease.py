@@ -187,3 +187,4 @@ def test_object_lost_from_the_repository_is_an_error_that_says_so(
     with pytest.raises(EnvironmentFailure) as caught, take(commit):
         pass
     assert any("swap.c" in line or blob in line for line in caught.value.details)
+    assert "cannot be checked out" in caught.value.message and str(repository.path) in (caught.value.hint or "")
