@@ -98,6 +98,8 @@ CUT_HERE = re.compile(r"-+\[ cut here \]-+")
 END_TRACE = re.compile(r"---\[ end (?:trace|Kernel panic)\b")
 RULER = re.compile(r"^={20,}$")
 CALL_TRACE = re.compile(r"^\s*(?:Call [Tt]race:|stack backtrace:|Backtrace:)")
+# A dump that somebody asked for (drivers/tty/sysrq.c): its call traces are no splats, what else it holds may be.
+ASKED_FOR = re.compile(r"^sysrq: Show ")
 
 # The harness's own marks on the console; a splat never extends beyond one.
 CASE_MARK = re.compile(r"^harness: case (begin|end|expects) (\S+)(?: (.*))?$")

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from harness.display import printable
-from harness.splat.rules import ALLOWED, CALL_TRACE, CASE_MARK, CUT_HERE, END_TRACE, RULER, SPLATS, Rule
+from harness.splat.rules import ALLOWED, ASKED_FOR, CALL_TRACE, CASE_MARK, CUT_HERE, END_TRACE, RULER, SPLATS, Rule
 from harness.splat.stack import fingerprint, frames
 
 _LINE_LIMIT = 1000  # characters of a line that are kept
@@ -77,6 +77,7 @@ class SplatScanner:
         self._open: dict[str | None, Splat] = {}
         self._idle: dict[str | None, int] = {}
         self._last_time: float | None = None
+        self._asked_for = False  # inside a dump that somebody asked for
         self._before: deque[str] = deque(maxlen=4)
 
     @property
@@ -99,6 +100,7 @@ class SplatScanner:
     def flush(self) -> tuple[Splat, ...]:
         """End all open splats: the console ended, or nothing more is to be waited for."""
         ended = self.open
+        self._asked_for = False
         for splat in ended:
             splat.closed = True
         self._open.clear()
@@ -140,7 +142,8 @@ class SplatScanner:
             self._close(key)
 
     def _begin(self, number: int, time: float | None, caller: str | None, text: str, rule: Rule | None) -> Splat | None:
-        cut_here, trace = CUT_HERE.search(text), CALL_TRACE.match(text)
+        self._asked_for = self._asked_for or ASKED_FOR.match(text) is not None
+        cut_here, trace = CUT_HERE.search(text), CALL_TRACE.match(text) and not self._asked_for
         if rule is None and not cut_here and not trace:
             return None
         splat = Splat(kind=rule.kind if rule else "unknown", first_line=number, time=time, cut_here=bool(cut_here))

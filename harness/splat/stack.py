@@ -24,7 +24,7 @@ def frames(lines: Iterable[str]) -> tuple[str, ...]:
     stack: list[str] = []
     inside = done = False
     for line in lines:
-        if at is None and (match := _RIP.match(line)):
+        if at is None and not stack and (match := _RIP.match(line)):  # one inside a stack is an exception frame
             at = _plain(match[1])
         if CALL_TRACE.match(line):
             inside = not done

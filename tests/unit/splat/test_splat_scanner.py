@@ -31,6 +31,8 @@ KNOWN = {
     "refcount": ("refcount", "refcount_t: underflow; use-after-free.", "lkdtm_REFCOUNT_SUB_AND_TEST_NEGATIVE"),
     "atomic": ("atomic", "BUG: scheduling while atomic: sh/195/…", "lkdtm_SCHEDULING_WHILE_ATOMIC"),
     "oom": ("oom", "pattern invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0", "try_charge_memcg"),
+    "oom-recorded": ("oom", "tail invoked oom-killer: gfp_mask", "try_charge_memcg"),
+    "panic-recorded": ("panic", "Kernel panic - not syncing: sysrq triggered crash", "sysrq_handle_crash"),
     "allocation": ("allocation", "pattern: page allocation failure: order:0, mode:", "__alloc_pages_slowpath"),
     "kmemleak": ("kmemleak", "kmemleak: 5 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", ""),
     "sysfs": ("sysfs", "sysfs: cannot create duplicate filename '/devices/platform/ACPI0017:00", "sysfs_warn_dup"),
@@ -40,6 +42,8 @@ KNOWN = {
     "unknown-cut-here": ("unknown", "frobnicator overflowed its capacitor", "frobnicate"),
     "unknown-trace": ("unknown", "a call trace of no known kind, after: frobnicator: something odd", "frobnicate"),
 }  # fmt: skip
+
+NONE = ("quiet", "sysrq")  # recorded in a guest
 
 
 def lines(name: str) -> list[str]:
@@ -54,7 +58,7 @@ def scan(text: list[str]) -> list[Splat]:
 
 
 def test_every_sample_is_in_the_table() -> None:
-    assert {file.stem for file in RECORDED.glob("*.txt")} == {*KNOWN, "quiet"}
+    assert {file.stem for file in RECORDED.glob("*.txt")} == {*KNOWN, *NONE}
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -98,8 +102,15 @@ def test_cut_short_is_still_one(name: str, keep: float) -> None:
     assert scan(text[: max(first + 1, int(len(text) * keep))])
 
 
-def test_a_quiet_boot_has_none() -> None:
-    assert scan(lines("quiet")) == []
+@pytest.mark.parametrize("name", NONE)
+def test_a_quiet_boot_and_a_dump_that_was_asked_for_have_none(name: str) -> None:
+    assert scan(lines(name)) == []
+
+
+def test_a_splat_inside_a_dump_that_was_asked_for_counts() -> None:
+    assert [splat.kind for splat in scan([*lines("sysrq")[:30], *lines("bug")[:1]])] == ["list"]
+    later = "[   90.000000] Call Trace:"
+    assert [splat.kind for splat in scan([*lines("sysrq"), later])] == ["unknown"]
 
 
 @pytest.mark.parametrize(
