@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import select
 import shlex
 import socket
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import GuestError
+from harness.guest.channel import Stream
 from harness.guest.keys import RunKeys
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ _CIPHERS = ("aes128-ctr", "aes256-ctr")
 _MACS = ("hmac-sha2-256",)
 _KEY_TYPES = ("ssh-ed25519",)
 _KEEPALIVE_SECONDS = 15
-_SLICE_SECONDS = 0.5
 _KILL_SECONDS = 10.0
 _OPEN_SECONDS = 20.0
-_LINGER_SECONDS = 1.0
-_CHUNK = 1 << 16
-_LONGEST_LINE = 1 << 20
+_KILL_OUTPUT = 1 << 16
 _STATE_FOLDER = "/run/harness"
 
 DEFAULT_OUTPUT_LIMIT = 32 << 20
@@ -144,7 +141,7 @@ class SshLink:
         with self._slot() as slot:
             with self._channel(deadline) as channel:
                 _execute(channel, wrapped(command, env=env, slot=slot), deadline)
-                stream = _Stream(channel, stdin=stdin, on_line=on_line, on_output=on_output, limit=output_limit)
+                stream = Stream(channel, stdin=stdin, on_line=on_line, on_output=on_output, limit=output_limit)
                 done = stream.pump(started + deadline, alive=self._usable)
                 status = int(channel.exit_status) if channel.exit_status_ready() else None
             stopped = True
@@ -176,7 +173,7 @@ class SshLink:
         started = time.monotonic()
         with self._channel(deadline) as channel:
             _execute(channel, f"cat {shlex.quote(path)}", deadline)
-            stream = _Stream(channel, limit=limit)
+            stream = Stream(channel, limit=limit)
             done = stream.pump(started + deadline, alive=self._usable)
             status = int(channel.exit_status) if channel.exit_status_ready() else -1
         if not done or status != 0 or stream.truncated:
@@ -245,124 +242,12 @@ class SshLink:
         try:
             with self._channel(_KILL_SECONDS) as channel:
                 _execute(channel, kill_script(slot), _KILL_SECONDS)
-                stream = _Stream(channel, limit=_CHUNK)
+                stream = Stream(channel, limit=_KILL_OUTPUT)
                 return stream.pump(time.monotonic() + _KILL_SECONDS, alive=self._usable)
         except GuestError:
             if not self._alive():
                 raise
             return False
-
-
-class _Stream:
-    """The traffic of one channel, until its end or a deadline."""
-
-    def __init__(
-        self,
-        channel: Channel,
-        *,
-        limit: int,
-        stdin: bytes = b"",
-        on_line: Callable[[str], None] | None = None,
-        on_output: Callable[[bytes, bool], None] | None = None,
-    ) -> None:
-        self._channel = channel
-        self._stdin = memoryview(stdin)
-        self._on_line = on_line
-        self._on_output = on_output
-        self._limit = limit
-        self._partial = bytearray()
-        self.stdout = bytearray()
-        self.stderr = bytearray()
-        self.truncated = False
-
-    def pump(self, until: float, *, alive: Callable[[], bool]) -> bool:
-        """Move bytes until the command's end (True) or ``until`` on the monotonic clock (False)."""
-        channel = self._channel
-        poll = select.poll()
-        poll.register(channel.fileno(), select.POLLIN)
-        channel.settimeout(0.0)
-        input_open = True
-        ended: float | None = None
-        while True:
-            moved = self._receive()
-            input_open = self._send(input_open)
-            now = time.monotonic()
-            if moved:
-                ended = None
-            elif channel.closed or (channel.eof_received and channel.exit_status_ready()) or not alive():
-                self._receive()
-                break
-            elif channel.exit_status_ready():  # it ended, but something that it left behind holds its output
-                ended = ended or now
-                if now - ended > _LINGER_SECONDS:
-                    break
-            if now >= until:
-                return False
-            if not moved:
-                pause = min(until - now, 0.01 if input_open else _SLICE_SECONDS)
-                if channel.eof_received:  # the poll would return at once from here on
-                    channel.status_event.wait(min(pause, 0.05))
-                else:
-                    poll.poll(pause * 1000)
-        self._last_line()
-        return True
-
-    def _receive(self) -> bool:
-        moved = False
-        while self._channel.recv_ready():
-            chunk = self._channel.recv(_CHUNK)
-            moved = moved or bool(chunk)
-            self._keep(self.stdout, chunk, error=False)
-            self._lines(chunk)
-            if not chunk:
-                break
-        while self._channel.recv_stderr_ready():
-            chunk = self._channel.recv_stderr(_CHUNK)
-            moved = moved or bool(chunk)
-            self._keep(self.stderr, chunk, error=True)
-            if not chunk:
-                break
-        return moved
-
-    def _keep(self, kept: bytearray, chunk: bytes, *, error: bool) -> None:
-        if self._on_output is not None and chunk:
-            self._on_output(chunk, error)
-        room = self._limit - len(kept)
-        if len(chunk) > room:
-            self.truncated = True
-        kept += chunk[: max(0, room)]
-
-    def _send(self, still_open: bool) -> bool:
-        """Pass on some of standard input; its end is told to the command. Returns whether there is more to do."""
-        if not still_open:
-            return False
-        try:
-            while self._stdin and self._channel.send_ready():
-                self._stdin = self._stdin[self._channel.send(bytes(self._stdin[:_CHUNK])) :]
-            if not self._stdin:
-                self._channel.shutdown_write()
-                return False
-        except TimeoutError:
-            return True
-        except OSError:  # the command does not read it to its end, which is its own affair
-            return False
-        return True
-
-    def _lines(self, chunk: bytes) -> None:
-        if self._on_line is None:
-            return
-        self._partial += chunk
-        *complete, rest = bytes(self._partial).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            complete, rest = [*complete, rest], b""
-        self._partial = bytearray(rest)
-        for line in complete:
-            self._on_line(line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip("\r"))
-
-    def _last_line(self) -> None:
-        if self._on_line is not None and self._partial:
-            self._on_line(bytes(self._partial).decode("utf-8", "replace"))
-            self._partial.clear()
 
 
 def _execute(channel: Channel, command: str, deadline: float) -> None:
