@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What VM tests share: the harness as its user has it (the same cache, so that a kernel is built once)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import profile
+from harness.paths import default_paths
+from harness.provider import PipelineProvider
+from tests.vm.outcome import Harness, Outcome
+
+DEADLINE = 1800.0
+
+
+def command(data: Path, *words: str | Path) -> list[str]:
+    """The harness's command line, with runs in a folder of the test."""
+    return [sys.executable, "-m", "harness", "--data-dir", str(data), *map(str, words)]
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Harness:
+    """Run the command line to its end."""
+
+    def call(*words: str | Path, env: dict[str, str] | None = None) -> Outcome:
+        data = tmp_path / "data"
+        ended = subprocess.run(
+            command(data, *words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=DEADLINE,
+            env={**os.environ, **(env or {})},
+            check=False,
+        )
+        return Outcome(status=ended.returncode, text=ended.stdout.decode(), data=data)
+
+    return call
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Harness:
+    """Run the command line, send it a signal once its output has a text, and give it ten seconds to end."""
+
+    def call(*words: str | Path, after: str, number: signal.Signals) -> Outcome:
+        data = tmp_path / "data"
+        log = tmp_path / "terminal"
+        with open(log, "wb") as stream:
+            child = subprocess.Popen(command(data, *words), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
+        try:
+            until = time.monotonic() + DEADLINE
+            while after not in log.read_text() and child.poll() is None and time.monotonic() < until:
+                time.sleep(0.1)
+            child.send_signal(number)
+            child.wait(15)
+        finally:
+            child.kill()
+            child.wait()
+        return Outcome(status=child.returncode, text=log.read_text(), data=data)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[PipelineProvider]:
+    """Kernel, images and guests of the default profile, without the command line."""
+    paths = default_paths()
+    yield PipelineProvider(profile.load("default", paths=paths), paths=paths)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The whole path, as a user types it: source to verdict, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from tests.vm.outcome import Harness
+
+pytestmark = pytest.mark.vm
+
+HELLO = "hello"
+
+
+def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
+    outcome = harness("run")
+    assert outcome.status == 0, outcome.text
+    results = outcome.results
+    assert results["verdict"] == "PASS"
+    assert not [case for case in results["cases"] if case["verdict"] == "SKIP" and not case["reason"]]
+    for name in (
+        "manifest.json",
+        "junit.xml",
+        "config",
+        "series/0001.patch",
+        "guests/1/console.log",
+        "guests/1/dmesg.txt",
+    ):
+        assert (outcome.folder / name).stat().st_size > 0, name
+    junit = Xml.parse(outcome.folder / "junit.xml").getroot()
+    assert sum(int(suite.get("tests", "0")) for suite in junit) == len(results["cases"])
+    assert list((outcome.folder / "ktap").rglob("*.ktap"))
+
+
+def test_the_patched_kernel_shows_the_series_and_the_unpatched_one_does_not(harness: Harness) -> None:
+    outcome = harness("run", "--series", "", "--suite", HELLO)
+    assert outcome.status == 0, outcome.text
+    assert set(outcome.verdicts().values()) == {"SKIP"}
+
+
+def test_a_required_feature_that_is_not_there_fails(harness: Harness) -> None:
+    outcome = harness("run", "--series", "", "--suite", HELLO, "--require-feature")
+    assert outcome.status == 1, outcome.text
+    assert set(outcome.verdicts().values()) == {"FAIL"}
+
+
+@pytest.mark.parametrize(
+    "topology",
+    ["none", "two-devices", "interleave-2", "interleave-2-hb", "switch-4", "persistent", "mixed", "two-sockets", "dcd"],
+)
+def test_the_cxl_suite_on_each_topology(harness: Harness, topology: str) -> None:
+    outcome = harness("run", "--topology", topology, "--suite", "smoke", "--suite", "cxl")
+    assert outcome.status == 0, outcome.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_interrupted_stops_cleans_up_and_is_written(interrupted: Harness, number: signal.Signals) -> None:
+    outcome = interrupted("run", "--suite", "cxl", after="PASS", number=number)
+    assert outcome.status == 130, outcome.text
+    assert outcome.results["interrupted"]
+    assert outcome.results["verdict"] == "LOST"
+    assert outcome.results["cases"], "what was known is lost"
+    assert not _qemu_of(outcome.data)
+
+
+def _qemu_of(data: Path) -> list[str]:
+    """Commands that still run and name the test's data folder."""
+    time.sleep(0.5)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(data) in text and int(process.name) != os.getpid():
+            found.append(text.replace("\0", " "))
+    return found
