@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from harness import guest, pipeline, profile, topology
 from harness.guest import Guest
@@ -20,9 +20,6 @@ from harness.store import Store
 from harness.suite.attempt import Limits
 from harness.topology import Topology
 from harness.values import Kernel, KernelConfig
-
-if TYPE_CHECKING:
-    from harness.pytest_plugin import Options
 
 
 class PipelineProvider:
@@ -94,19 +91,8 @@ class PipelineProvider:
             yield Path(folder)
 
 
-def for_pytest(options: Options) -> PipelineProvider:
-    """The provider for the plugin's options: a profile with the options that were given in its fields' place."""
+def for_pytest(profile_name: str, changes: Mapping[str, Any]) -> PipelineProvider:
+    """The provider for the plugin's options: a profile, with the changes that are not None in its fields' place."""
     paths = default_paths()
-    chosen = profile.override(
-        profile.load(options.profile, paths=paths),
-        {
-            "source": options.source,
-            "series": options.series,
-            "topology": options.topology,
-            "qemu": options.qemu,
-            "accel": options.accel,
-            "timeout_scale": options.timeout_scale,
-            "require_feature": options.require_feature or None,
-        },
-    )
+    chosen = profile.override(profile.load(profile_name, paths=paths), changes)
     return PipelineProvider(chosen, paths=paths)
