@@ -11,6 +11,7 @@ met it imports nothing of the harness and collects nothing.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,21 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".sh", ".c")
 _LOADED = pytest.StashKey[bool]()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line chose; None stands for the profile's own choice."""
+
+    profile: str
+    kernel: str | None
+    source: str | None
+    series: str | None
+    topology: str | None
+    qemu: str | None
+    accel: str | None
+    require_feature: bool
+    timeout_scale: float | None
 
 
 class Hooks:
@@ -54,6 +70,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="QEMU's accelerator.")
     group.addoption("--require-feature", action="store_true", help="A skipped guest test is a failure.")
     group.addoption("--timeout-scale", type=float, metavar="FACTOR", help="Multiplies the deadlines of guest tests.")
+
+
+def options(config: pytest.Config) -> Options:
+    """The command line's choices."""
+    get = config.getoption
+    return Options(
+        profile=get("--profile"),
+        kernel=get("--kernel"),
+        source=get("--source"),
+        series=get("--series"),
+        topology=get("--topology"),
+        qemu=get("--qemu"),
+        accel=get("--accel"),
+        require_feature=get("--require-feature"),
+        timeout_scale=get("--timeout-scale"),
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,14 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import profile
-from harness.paths import default_paths
-from harness.provider import PipelineProvider
 from tests.vm.outcome import Harness, Outcome
 
 DEADLINE = 1800.0
@@ -67,10 +63,3 @@ def interrupted(tmp_path: Path) -> Harness:
         return Outcome(status=child.returncode, text=log.read_text(), data=data)
 
     return call
-
-
-@pytest.fixture(scope="session")
-def provider() -> Iterator[PipelineProvider]:
-    """Kernel, images and guests of the default profile, without the command line."""
-    paths = default_paths()
-    yield PipelineProvider(profile.load("default", paths=paths), paths=paths)
