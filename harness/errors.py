@@ -110,5 +110,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     names = sorted(set(known))
     close = nearest(name, names)
     hint = f"did you mean '{close}'? " if close else ""
-    hint += f"known: {', '.join(names)}" if names else f"there is no {kind} yet"
+    hint += f"known: {', '.join(names)}" if names else f"there is no {kind}"
     return UserError(f"unknown {kind} '{name}'", hint=hint)

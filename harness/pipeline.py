@@ -47,7 +47,10 @@ class Machine:
 
 
 def check(profile: Profile, *, paths: Paths) -> Topology:
-    """What can be refused before anything is fetched or built: names of fragments and the topology's own sense."""
+    """What can be refused before anything is fetched or built: every name, and the topology's own sense."""
+    source.parse(profile.source)
+    if profile.series:
+        series.parse(profile.series, paths=paths)
     merge([kconfig.parse_request(text) for text in profile.config], paths.kconfigs)
     topology = topologies.load(profile.topology, paths=paths)
     topologies.check(topology)

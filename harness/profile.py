@@ -65,7 +65,7 @@ def load(name: str, *, paths: Paths) -> Profile:
     if name.endswith(".toml"):
         file = Path(name)
         if not file.is_file():
-            raise UserError(f"there is no profile file {file}")
+            raise UserError(f"there is no profile file {file}", hint=f"by name there are: {', '.join(names(paths))}")
     else:
         known = names(paths)
         if name not in known:

@@ -25,7 +25,7 @@ from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.results.recorder import Recorder
-from harness.store import Store
+from harness.store import Store, disk_failure
 from harness.suite import catalogue
 from harness.suite.attempt import Limits
 from harness.suite.catalogue import Program, Selection
@@ -70,6 +70,8 @@ def execute(
         run.go()
     except HarnessError as error:
         recorder.failed(error)
+    except OSError as reason:
+        recorder.failed(disk_failure(reason, "during the run"))
     except KeyboardInterrupt:
         recorder.interrupted = True
     results = recorder.results()

@@ -21,6 +21,7 @@ from harness import __version__
 from harness.cli.session import Session
 from harness.errors import HarnessError, nearest
 from harness.process import quoted
+from harness.store import disk_failure
 
 # name → one line for `harness -h` (kept here so that help imports no subcommand)
 COMMANDS = {
@@ -119,6 +120,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         status = 141
+    except OSError as reason:
+        logging.getLogger(__name__).debug("", exc_info=True)
+        show_error(disk_failure(reason, "while running this command"))
+        status = 4
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -110,4 +110,4 @@ def _execute(session: Session, todo: Any) -> int:
     finally:
         terminal.close()
     show_summary(terminal, folder, results, repeat=shlex.join(words))
-    return exit_status(Verdict(results.verdict), interrupted=results.interrupted)
+    return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

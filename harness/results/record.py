@@ -51,10 +51,11 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run did not reach its cases, or did not finish them."""
+    """Why a run did not reach its cases, or did not finish them; ``usage``: by what the user gave."""
 
     verdict: str
     message: str
+    usage: bool = False
     hint: str | None = None
     command: tuple[str, ...] = ()
     log: str | None = None
@@ -115,10 +116,12 @@ def run_verdict(cases: Sequence[CaseRecord], failure: Failure | None, *, interru
     return Verdict.PASS if Verdict.PASS in seen else Verdict.SKIP
 
 
-def exit_status(verdict: Verdict, *, interrupted: bool = False) -> int:
-    """The command's exit status for a run's verdict (DESIGN, "Verdicts")."""
+def exit_status(verdict: Verdict, *, interrupted: bool = False, failure: Failure | None = None) -> int:
+    """The command's exit status for a run's verdict and failure (DESIGN, "Verdicts")."""
     if interrupted:
         return 130
+    if verdict is Verdict.INFRA and failure is not None and failure.usage:
+        return 2
     return _EXIT.get(verdict, 0 if verdict.good else 1)
 
 

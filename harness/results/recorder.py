@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UserError
 from harness.progress import StageView, View
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, Failure, Results, StageRecord, case_record, run_verdict
@@ -49,6 +49,7 @@ class Recorder:
         self.failure = Failure(
             verdict=error.verdict,
             message=error.message,
+            usage=isinstance(error, UserError),
             hint=error.hint,
             command=error.command or (),
             log=str(error.log) if error.log else None,

@@ -46,7 +46,8 @@ def parse(spec: str, *, paths: Paths) -> tuple[Kind, str]:
     close = nearest(spec, known) or (nearest(prefix, KINDS) if colon else None)
     forms = "a folder, an mbox, git:A..B, lore:MESSAGE-ID"
     hint = f"did you mean '{close}'? " if close else ""
-    raise UserError(f"unknown series '{spec}'", hint=f"{hint}known: {', '.join(known)}; or {forms}")
+    names = f"known: {', '.join(known)}; or {forms}" if known else f"give {forms}"
+    raise UserError(f"unknown series '{spec}'", hint=f"{hint}{names}")
 
 
 def read(spec: str, *, paths: Paths, store: Store, progress: Progress, tree: Tree | None = None) -> Series:
