@@ -30,6 +30,7 @@ _SILENCE_AT_LEAST = 10.0
 _SSH_SHARE = 0.3
 _SSH_AT_LEAST = 10.0
 _QMP_SECONDS = 30.0  # QEMU answers before the guest runs, so this is about the host alone
+_LINE_SECONDS = 1.0
 _TAIL = 25
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(?P<port>\d+)\s+\S+\s+22\b")
 
@@ -69,7 +70,7 @@ def forwarded_port(usernet: str) -> int:
 
 def boot_error(guest: Guest, seen: Seen, allowed: float) -> BootError:
     """The error for a boot that ended in some other way than a ready guest."""
-    text = seen.line.text if seen.line is not None else ""
+    text = _whole_line(guest, seen)
     hint: str | None = None
     if seen.outcome is Outcome.FAILURE:
         panic, failed = PANIC.search(text), FAILED.search(text)
@@ -97,6 +98,16 @@ def boot_error(guest: Guest, seen: Seen, allowed: float) -> BootError:
             else "it was still writing: a slow kernel or machine; give it more with --boot-deadline"
         )
     return BootError(message, hint=hint, log=guest.console.log, details=guest.console.tail(_TAIL))
+
+
+def _whole_line(guest: Guest, seen: Seen) -> str:
+    """The line that was looked for; it may have been seen while it was being written, so its end is waited for."""
+    if seen.line is None:
+        return ""
+    until = time.monotonic() + _LINE_SECONDS
+    while not (lines := guest.console.lines(since=seen.line.number)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return lines[0].text if lines else seen.line.text
 
 
 def _panic(why: str) -> tuple[str, str | None]:
