@@ -7,6 +7,7 @@ However it ends (verdict, failure, Ctrl-C), the run folder holds what is known b
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from harness import guest, pipeline
-from harness.errors import HarnessError
+from harness.errors import EnvironmentFailure, HarnessError
 from harness.guest import Guest
 from harness.manifest import manifest
 from harness.paths import Paths
@@ -74,10 +75,22 @@ def execute(
         recorder.failed(disk_failure(reason, "during the run"))
     except KeyboardInterrupt:
         recorder.interrupted = True
+    except Exception as bug:
+        recorder.failed(_internal(bug, folder))
     results = recorder.results()
     folder.write_results(results)
     run.write_manifest()
     return folder, results
+
+
+def _internal(bug: Exception, folder: RunFolder) -> EnvironmentFailure:
+    """A mistake of ours: the run is written all the same, the traceback goes beside it."""
+    trace = "".join(traceback.format_exception(bug))
+    return EnvironmentFailure(
+        f"internal error of the harness: {type(bug).__name__}: {bug}",
+        log=folder.write("internal-error.txt", trace),
+        hint="please report it with that file",
+    )
 
 
 class _Run:

@@ -188,7 +188,8 @@ class QemuPlan:
     """A guest, decided: the complete argv and what the starter must provide.
 
     ``argv`` has the placeholders ``{console_fd}``, ``{qmp_fd}``, ``{private}`` (the run's private folder) and
-    ``{lpj:HZ}`` (this machine's delay loops per tick) where values exist only at start. ``files`` (name → text) are written to the private folder (mode 0600) before the start;
+    ``{lpj:HZ}`` (this machine's delay loops per tick) where values exist only at start. ``files`` (name → text) are
+    written to the private folder (mode 0600) before the start;
     ``disks`` (name → size in MiB) become empty sparse files there. ``boot_deadline`` is in seconds from the start to
     tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's.
     """

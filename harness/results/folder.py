@@ -3,8 +3,9 @@
 
 ::
 
-    manifest.json  results.json  junit.xml  run.log       what decided it, what came out, the terminal's text
-    config  series/  build.log                            the final .config, the patches, the build's output (if it ran)
+    manifest.json  results.json  junit.xml                what decided it, what came out
+    config  series/                                       the final .config, the patches
+    failure.log                                           the whole output of the command that made the run fail
     guests/1/  console.log  console.raw  qemu.argv  dmesg.txt    a folder a guest (a crashed one is replaced)
     ktap/<suite>/<program>.ktap                           each program's output as received
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from harness.errors import HarnessError, UserError
 from harness.progress import StageView, View
@@ -45,14 +45,18 @@ class Recorder:
         self.view.case(result)
 
     def failed(self, error: HarnessError) -> None:
-        """The run itself failed; its cases so far are kept."""
+        """The run itself failed; its cases so far are kept, and the log of what failed is copied to the run folder."""
+        log = error.log
+        if log is not None and log.is_file() and self.folder.path not in log.parents:
+            with suppress(OSError, HarnessError):
+                log = self.folder.write("failure.log", log.read_bytes())
         self.failure = Failure(
             verdict=error.verdict,
             message=error.message,
             usage=isinstance(error, UserError),
             hint=error.hint,
             command=error.command or (),
-            log=str(error.log) if error.log else None,
+            log=str(log) if log is not None else None,
             details=error.details,
         )
 
