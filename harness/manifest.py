@@ -33,9 +33,10 @@ def manifest(
     machine: Machine | None,
     plan: QemuPlan | None,
     command: Sequence[str],
+    started: float,
     cache: Path,
 ) -> Manifest:
-    """The manifest of a run, as complete as the stages that it reached."""
+    """The manifest of a run, as complete as the stages that it reached; ``started`` in seconds since the epoch."""
     decides: dict[str, Any] = {
         "harness": __version__,
         "profile": msgspec.to_builtins(profile),
@@ -50,7 +51,7 @@ def manifest(
         decides["accel"] = plan.accel.value
     circumstances = {
         "command": list(command),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
         "host": {
             "name": platform.node(),
             "kernel": platform.release(),

@@ -77,10 +77,12 @@ def execute(
         recorder.interrupted = True
     except Exception as bug:
         recorder.failed(_internal(bug, folder))
-    results = recorder.results()
-    folder.write_results(results)
-    run.write_manifest()
-    return folder, results
+    try:
+        folder.write_results(recorder.results())
+        run.write_manifest()
+    except HarnessError as error:  # a full disk: what is known is shown nevertheless
+        recorder.failed(error)
+    return folder, recorder.results()
 
 
 def _internal(bug: Exception, folder: RunFolder) -> EnvironmentFailure:
@@ -112,6 +114,7 @@ class _Run:
         self.paths = paths
         self.store = store
         self.command = command
+        self.started = time.time()
         self.built: BuiltKernel | None = None
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
@@ -143,6 +146,7 @@ class _Run:
                 machine=self.machine,
                 plan=self.plan,
                 command=self.command,
+                started=self.started,
                 cache=self.paths.cache,
             )
         )
