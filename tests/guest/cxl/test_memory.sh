@@ -1,23 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# A RAM region as a NUMA node: online, used, offline and gone, as often as one likes.
+# The memory of a RAM region becomes a NUMA node, grows, shrinks and goes, as often as one likes.
 . "${0%/*}/../lib/ktap.sh"
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
-. "${0%/*}/../lib/pattern.sh"
 
 setup_program() {
 	need_cxl
-	need_devices ram 1
-	memdev=$chosen
+	cxl_choose_least ram || skip "this machine has no CXL window with free RAM below it"
+	members=$chosen
+	total=$((cxl_unit * cxl_count))
 	need_file "$nodes" "this kernel has no NUMA (CONFIG_NUMA)"
 	need_file /sys/devices/system/memory "this kernel has no memory hotplug (CONFIG_MEMORY_HOTPLUG)"
 	need_file /sys/bus/dax/drivers/kmem "this kernel cannot use dax memory as system RAM (CONFIG_DEV_DAX_KMEM)"
 }
 
-# added_region: $region on $memdev, bound: $dax, $node and $blocks, all of them offline
+# added_region: $region on $members, bound: $dax, $node and $blocks, all of them offline
 added_region() {
-	cxl_build ram 0 "$cxl_unit" "$memdev"
+	# shellcheck disable=SC2086 # a list
+	cxl_build ram 0 "$cxl_unit" $members
 	cxl_bind "$region"
 	cxl_dax "$region"
 	cxl_blocks "$region"
@@ -31,7 +32,9 @@ online_region() {
 # gone_region: the opposite, in the middle of a case
 gone_region() {
 	cxl_delete "$root" "$region"
-	write_file 0 "$cxl/$decoder/dpa_size"
+	for decoder in $decoders; do
+		write_file 0 "$cxl/$decoder/dpa_size"
+	done
 }
 
 case_blocks_are_added_offline() {
@@ -43,7 +46,7 @@ case_blocks_are_added_offline() {
 		count=$((count + 1))
 	done
 	read_value size /sys/devices/system/memory/block_size_bytes
-	expect_eq $((count * 0x$size)) "$cxl_unit" "bytes of its memory blocks"
+	expect_eq $((count * 0x$size)) "$total" "bytes of its memory blocks"
 	! node_is has_memory "$node" || fail "node $node has memory before any block is online"
 	node_meminfo "$node" MemTotal
 	expect_eq "$kib" 0 "KiB of node $node"
@@ -67,49 +70,15 @@ case_online_grows_the_node() {
 		node_is $state "$node" || fail "node $node is not in $state"
 	done
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024)) "KiB of node $node"
+	expect_eq "$kib" $((total / 1024)) "KiB of node $node"
 	meminfo MemTotal
-	expect_eq "$kib" $((before + cxl_unit / 1024)) "KiB of memory in all"
+	expect_eq "$kib" $((before + total / 1024)) "KiB of memory in all"
 	cxl_offline "$region"
 	! node_is has_memory "$node" || fail "node $node is still in has_memory"
 	node_meminfo "$node" MemTotal
 	expect_eq "$kib" 0 "KiB of node $node after it"
 	meminfo MemTotal
 	expect_eq "$kib" "$before" "KiB of memory in all after it"
-}
-
-case_online_movable_is_movable() {
-	online_region
-	for block in $blocks; do
-		expect_file "$block/valid_zones" Movable
-	done
-	zones=$(sed -n "/^Node $node, zone/{s/.*zone *//;h};/present/{x;G;s/\n *present */ /p}" /proc/zoneinfo)
-	expect_match "$zones" "*Movable $((cxl_unit / 4096))*" "zones of node $node"
-}
-
-case_node_files() {
-	online_region
-	expect_file "$nodes/node$node/cpulist" ""
-	read_value distance "$nodes/node$node/distance"
-	# shellcheck disable=SC2086 # a list
-	set -- $distance
-	eval "own=\${$(($# > node ? node + 1 : $#))}"
-	expect_eq "$own" 10 "distance of node $node to itself"
-	for block in $blocks; do
-		[ -e "$nodes/node$node/${block##*/}" ] || fail "node $node does not link ${block##*/}"
-	done
-}
-
-case_memory_tier() {
-	need_file /sys/devices/virtual/memory_tiering "this kernel has no memory tiers (CONFIG_MIGRATION)"
-	memory_tier 0
-	expect_match "$tier" "memory_tier*" "tier of node 0"
-	online_region
-	memory_tier "$node"
-	expect_match "$tier" "memory_tier*" "tier of node $node"
-	cxl_offline "$region"
-	memory_tier "$node"
-	expect_eq "$tier" "" "tier of node $node without memory"
 }
 
 # One half online is a node of half the size.
@@ -120,24 +89,13 @@ case_part_of_the_blocks() {
 	[ $# -ge 2 ] || skip "the region is one memory block"
 	write_file online_movable "$1/state"
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024 / $#)) "KiB of node $node"
+	expect_eq "$kib" $((total / 1024 / $#)) "KiB of node $node"
 	write_file online_movable "$2/state"
 	write_file offline "$1/state"
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024 / $#)) "KiB of node $node"
+	expect_eq "$kib" $((total / 1024 / $#)) "KiB of node $node"
 	write_file offline "$2/state"
 	! node_is has_memory "$node" || fail "node $node is still in has_memory"
-}
-
-case_block_state_refusals() {
-	online_region
-	# shellcheck disable=SC2086 # a list
-	set -- $blocks
-	expect_errno EINVAL write_file nonsense "$1/state"
-	expect_errno EINVAL write_file online_movable "$1/state"
-	expect_file "$1/state" online
-	write_file offline "$1/state"
-	expect_errno EINVAL write_file offline "$1/state"
 }
 
 case_auto_online() {
@@ -149,90 +107,7 @@ case_auto_online() {
 		expect_file "$block/state" online
 	done
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024)) "KiB of node $node"
-}
-
-# Every page of the node that can be had, each with its own content, twice.
-case_pattern_reads_back() {
-	need_program pattern
-	online_region
-	size=24M
-	[ "$(cat "$cxl/$root/interleave_ways")" -eq 1 ] || size=2M # interleaved memory is slow under emulation
-	for kind in random compressible; do
-		expect_ok pattern -s $size -n "$node" -k $kind fill verify nodes fill verify
-		expect_match "$output" "*bad=0*nodes $node=*verify good=* bad=0*"
-		expect_match "$output" "*nodes $node=$((${size%M} * 256))?fill*" "where the pages are"
-	done
-	wait_for 5 node_is_empty
-}
-
-# node_is_empty: nothing of a process is on the node any more
-node_is_empty() {
-	node_meminfo "$node" AnonPages
-	[ "$kib" -eq 0 ]
-}
-
-case_whole_node_is_usable() {
-	need_program pattern
-	[ "$(cat "$cxl/$root/interleave_ways")" -eq 1 ] || skip "an interleaved region is too slow under emulation"
-	online_region
-	node_meminfo "$node" MemFree
-	size=$((kib - 8192))
-	expect_ok pattern -s ${size}K -n "$node" -k compressible fill verify nodes
-	expect_match "$output" "*nodes $node=$((size / 4))" "where the pages are"
-}
-
-case_pages_move_there_and_back() {
-	need_program pagemove
-	online_region
-	expect_ok pagemove move "$node" 2M 0
-	expect_eq "$output" "$node=512" "where the pages are"
-	expect_ok pagemove move 0 2M "$node"
-	expect_eq "$output" "0=512" "where the pages are"
-}
-
-case_process_migrates_there_and_back() {
-	need_program pattern
-	online_region
-	pattern_start -s 2M
-	ask fill
-	expect_ok pagemove migrate "$pattern_pid" 0 "$node"
-	expect_eq "$output" 0 "pages that stayed"
-	ask nodes
-	expect_eq "$answer" "nodes $node=512"
-	expect_ok pagemove migrate "$pattern_pid" "$node" 0
-	ask nodes
-	expect_eq "$answer" "nodes 0=512"
-	ask verify
-	expect_eq "$answer" "verify good=512 bad=0"
-}
-
-case_page_cache_on_the_node() {
-	need_program pattern
-	online_region
-	mkdir "$KTAP_TMP/tmpfs"
-	mount -t tmpfs -o size=8M,mpol=bind:"$node" tmpfs "$KTAP_TMP/tmpfs"
-	defer umount "$KTAP_TMP/tmpfs"
-	expect_ok pattern -s 2M -f "$KTAP_TMP/tmpfs/pages" fill verify nodes
-	expect_match "$output" "*nodes $node=512" "where the pages are"
-	node_meminfo "$node" Shmem
-	expect_ge "$kib" 2048 "KiB of shared memory on node $node"
-}
-
-# Offlining moves what is there elsewhere; nothing is lost, bound or not.
-case_offline_with_pages() {
-	need_program pattern
-	online_region
-	pattern_start -s 2M -n "$node"
-	ask fill
-	ask nodes
-	expect_eq "$answer" "nodes $node=512"
-	cxl_offline "$region"
-	ask nodes
-	expect_match "$answer" "nodes 0=*"
-	ask verify
-	expect_eq "$answer" "verify good=512 bad=0"
-	! node_is has_memory "$node" || fail "node $node is still in has_memory"
+	expect_eq "$kib" $((total / 1024)) "KiB of node $node"
 }
 
 case_bind_to_the_absent_node() {
@@ -288,22 +163,24 @@ case_device_mode_and_back() {
 	cxl_memory_mode
 	cxl_online "$region"
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024)) "KiB of node $node"
+	expect_eq "$kib" $((total / 1024)) "KiB of node $node"
 	expect_ok pattern -s 1M -n "$node" fill verify
 }
 
 case_two_regions_on_one_node() {
-	cxl_get "$memdev" ram
-	[ "$cxl_value" -ge $((cxl_unit * 2)) ] || skip "$memdev has no more than 256 MiB"
+	for member in $members; do
+		cxl_get "$member" ram
+		[ "$cxl_value" -ge $((cxl_unit * 2)) ] || skip "$member has no more than 256 MiB"
+	done
 	online_region
 	first=$region first_node=$node
 	online_region
 	expect_eq "$node" "$first_node" "node of the second region"
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 512)) "KiB of node $node"
+	expect_eq "$kib" $((total / 512)) "KiB of node $node"
 	cxl_offline "$first"
 	node_meminfo "$node" MemTotal
-	expect_eq "$kib" $((cxl_unit / 1024)) "KiB of node $node"
+	expect_eq "$kib" $((total / 1024)) "KiB of node $node"
 	node_is has_memory "$node" || fail "node $node lost its memory with one of two regions"
 }
 

@@ -429,7 +429,9 @@ static void set_up(void)
 	generations = calloc(pages, sizeof(*generations));
 	if (memory == MAP_FAILED || !generations)
 		die_errno("mmap");
-	madvise(memory, options.length, options.huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	if (!options.file)	/* a dax device wants huge ones, shared memory has its own rule */
+		madvise(memory, options.length, options.huge_pages ? MADV_HUGEPAGE
+									   : MADV_NOHUGEPAGE);
 	if (options.nodes) {
 		const struct policy policy = {
 			.mode = policy_parse(options.policy), .nodes = nodes_parse(options.nodes),

@@ -258,22 +258,27 @@ cxl_dax() {
 	[ -n "$dax" ] || fail "$1 has no dax device"
 }
 
+# cxl_choose_least KIND: cxl_choose, as few devices as any window takes
+cxl_choose_least() {
+	for cxl_count in 1 2 4 8; do
+		if cxl_choose "$1" "$cxl_count"; then
+			return 0
+		fi
+	done
+	return 1
+}
+
 # cxl_ram_node: a RAM region over as few devices as a window takes, online as a node for as long as the case (or the
 # program, from setup_program) runs: $region, $node, $dax, $blocks. False where the kernel or the machine cannot.
 cxl_ram_node() {
 	[ -e "$cxl" ] && [ -e /sys/bus/dax/drivers/kmem ] || return 1
 	cxl_discover
-	for cxl_count in 1 2 4 8; do
-		if cxl_choose ram "$cxl_count"; then
-			# shellcheck disable=SC2086 # a list
-			cxl_build ram 0 "$cxl_unit" $chosen
-			cxl_bind "$region"
-			cxl_dax "$region"
-			cxl_online "$region"
-			return 0
-		fi
-	done
-	return 1
+	cxl_choose_least ram || return 1
+	# shellcheck disable=SC2086 # a list
+	cxl_build ram 0 "$cxl_unit" $chosen
+	cxl_bind "$region"
+	cxl_dax "$region"
+	cxl_online "$region"
 }
 
 # cxl_device_mode: take the memory of $dax (of $region) away from the kernel and give it out as /dev/$dax. A kmem device

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Every page reads back as written while memory is short and zswap changes under it.
-# ZSWAP_STEPS (default 60) steps a task and ZSWAP_SEED (default 1) decide how long and in which order.
+# ZSWAP_STEPS (default 40) steps a task and ZSWAP_SEED (default 1) decide how long and in which order.
 . "${0%/*}/../lib/ktap.sh"
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
@@ -11,38 +11,38 @@
 . "${0%/*}/../lib/zswap.sh"
 
 setup_program() {
-	steps=${ZSWAP_STEPS:-60} seed=${ZSWAP_SEED:-1}
+	steps=${ZSWAP_STEPS:-40} seed=${ZSWAP_SEED:-1}
 	zswap_on
 	find_far
 }
 
 case_tasks_larger_than_their_memory() {
 	zswap_group
-	write_file 8M "$group/memory.max"
-	expect_ok pattern -g "$group" -j 3 -s 6M -k mixed -S "$seed" -w 10 fill verify churn "$steps" verify
-	expect_match "$output" "*verify good=1536 bad=0*verify good=1536 bad=0*verify good=1536 bad=0*"
+	write_file 6M "$group/memory.max"
+	expect_ok pattern -g "$group" -j 3 -s 4M -k mixed -S "$seed" -w 10 fill verify churn "$steps" verify
+	expect_match "$output" "*verify good=1024 bad=0*verify good=1024 bad=0*verify good=1024 bad=0*"
 	oom=$(grep '^oom_kill ' "$group/memory.events")
 	expect_eq "$oom" "oom_kill 0"
 }
 
 case_small_pool() {
 	zswap_group
-	write_file 8M "$group/memory.max"
-	write_file 1M "$group/memory.zswap.max"
-	expect_ok pattern -g "$group" -j 3 -s 6M -k mixed -S "$seed" -w 20 fill verify churn "$steps" verify
-	expect_match "$output" "*verify good=1536 bad=0*verify good=1536 bad=0*verify good=1536 bad=0*"
+	write_file 6M "$group/memory.max"
+	write_file 512K "$group/memory.zswap.max"
+	expect_ok pattern -g "$group" -j 3 -s 4M -k mixed -S "$seed" -w 20 fill verify churn "$steps" verify
+	expect_match "$output" "*verify good=1024 bad=0*verify good=1024 bad=0*verify good=1024 bad=0*"
 }
 
 case_zswap_changes_meanwhile() {
 	zswap_group
-	write_file 12M "$group/memory.max"
+	write_file 8M "$group/memory.max"
 	read_value compressor "$zswap/compressor"
 	defer write_file "$compressor" "$zswap/compressor"
 	read_value before "$zswap/enabled"
 	defer write_file "$before" "$zswap/enabled"
 	read_value before "$zswap/max_pool_percent"
 	defer write_file "$before" "$zswap/max_pool_percent"
-	pattern -g "$group" -j 3 -s 6M -k mixed -S "$seed" -w 30 fill churn "$steps" verify churn "$steps" verify \
+	pattern -g "$group" -j 3 -s 4M -k mixed -S "$seed" -w 30 fill churn "$steps" verify churn "$steps" verify \
 		>"$KTAP_TMP/changes" 2>&1 &
 	pid=$!
 	while pattern_lives $pid; do
@@ -54,12 +54,12 @@ case_zswap_changes_meanwhile() {
 	status=0
 	wait $pid || status=$?
 	expect_eq $status 0 "exit status of the tasks ($(tail -n 5 "$KTAP_TMP/changes"))"
-	expect_eq "$(grep -c 'verify good=1536 bad=0' "$KTAP_TMP/changes")" 6 "verifications"
+	expect_eq "$(grep -c 'verify good=1024 bad=0' "$KTAP_TMP/changes")" 6 "verifications"
 }
 
 case_swapoff_meanwhile() {
 	zswap_group
-	pattern -g "$group" -j 2 -s 6M -k mixed -S "$seed" -w 40 fill pageout churn "$steps" verify pageout verify \
+	pattern -g "$group" -j 2 -s 4M -k mixed -S "$seed" -w 40 fill pageout churn "$steps" verify pageout verify \
 		>"$KTAP_TMP/swapoff" 2>&1 &
 	pid=$!
 	while pattern_lives $pid; do
@@ -71,7 +71,7 @@ case_swapoff_meanwhile() {
 	wait $pid || status=$?
 	# MADV_PAGEOUT without swap is no error
 	expect_eq $status 0 "exit status of the tasks ($(tail -n 5 "$KTAP_TMP/swapoff"))"
-	expect_eq "$(grep -c 'verify good=1536 bad=0' "$KTAP_TMP/swapoff")" 4 "verifications"
+	expect_eq "$(grep -c 'verify good=1024 bad=0' "$KTAP_TMP/swapoff")" 4 "verifications"
 }
 
 # Pages of a second node go the same way, and come back to where their policy wants them.
