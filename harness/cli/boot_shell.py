@@ -28,10 +28,12 @@ _CHUNK = 4096
 
 
 def over_ssh(guest: Guest) -> int:
-    """A shell over SSH, by the system's ssh where there is one. Returns its exit status."""
+    """A shell over SSH, by the system's ssh where there is one. Its exit status; 0 also where the guest powered off."""
     status = process.replace(ssh_argv(guest)) if process.which("ssh") else _over_paramiko(guest)
     if not guest.alive or guest.wait_end(deadline=0.5) is not None:
         click.echo(guest.describe_end(), err=True)
+        if guest.shutdown_reason == "guest-shutdown":
+            return 0
     return status
 
 

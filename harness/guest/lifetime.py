@@ -163,17 +163,22 @@ class Guest:
         except Exception:  # subprocess.TimeoutExpired; only harness.process knows subprocess
             return self._child.poll()
 
+    @property
+    def shutdown_reason(self) -> str:
+        """Why QEMU shut the machine down, in QMP's words (ShutdownCause: ``guest-shutdown`` …), or ""."""
+        reasons = [str(event.data.get("reason")) for event in self.events if event.name == "SHUTDOWN"]
+        return reasons[-1] if reasons else ""
+
     def describe_end(self) -> str:
         """How QEMU ended, in words; and why, where it said so."""
         status = self.exit_status
         if status is None:
             return "QEMU is running"
-        reasons = [str(event.data.get("reason")) for event in self.events if event.name == "SHUTDOWN"]
         why = {
             "guest-shutdown": "the guest powered off",
             "guest-reset": "the guest reset itself (a panic does, with panic=-1)",
             "guest-panic": "the guest panicked",
-        }.get(reasons[-1] if reasons else "")
+        }.get(self.shutdown_reason)
         if why is None and status == 0:
             why = "the guest powered off or reset itself"
         words = f"QEMU ended with {process.describe_exit(status)}"
