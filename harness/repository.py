@@ -100,6 +100,10 @@ def git(
     raise git_failure(completed, error=error, failure=failure, hint=hint)
 
 
+# the last are git's own words for a short write
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace")
+
+
 def git_failure(
     completed: process.Completed,
     *,
@@ -110,7 +114,7 @@ def git_failure(
     """The error for a git command that failed, with git's own last words."""
     said = (completed.error_text or completed.text).splitlines()
     short = ("git", *_without_settings(completed.argv[1:]))
-    if any("No space left on device" in line or "Disk quota exceeded" in line for line in said):
+    if any(words in line for line in said for words in _DISK_FULL):
         return EnvironmentFailure(
             "the disk is full while git was writing",
             details=said[-5:],

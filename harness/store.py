@@ -38,6 +38,7 @@ from harness.progress import Progress, Quiet
 _LIST = ".entry.json"
 _VERIFIED = ".verified.json"
 _CHUNK = 1 << 20
+_SAY_SECONDS = 5.0
 
 # A file changed within one tick of the file system's clock after its digest was taken would keep its times (the same
 # race as in git's index, Documentation/technical/racy-git): times this close to the check are not relied upon.
@@ -144,8 +145,7 @@ class Store:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
-                (progress or Quiet()).update(f"waiting for another run that uses {what}")
-                lock.acquire(timeout=wait)
+                _wait_for(lock, wait, lambda: (progress or Quiet()).update(f"waiting for another run that uses {what}"))
         except filelock.Timeout:
             raise EnvironmentFailure(
                 f"another run has held {what} for {wait:.0f} s", hint=f"it holds {lock.lock_file}; end it or wait"
@@ -215,6 +215,21 @@ class Store:
         return freed
 
 
+def _wait_for(lock: filelock.BaseFileLock, seconds: float, say: Callable[[], None]) -> None:
+    """Take a lock that another process holds, saying now and then that this waits; raises ``filelock.Timeout``."""
+    until = time.monotonic() + seconds
+    while True:
+        say()
+        remaining = until - time.monotonic()
+        try:
+            lock.acquire(timeout=max(0.0, min(_SAY_SECONDS, remaining)))
+        except filelock.Timeout:
+            if remaining <= _SAY_SECONDS:
+                raise
+        else:
+            return
+
+
 @contextlib.contextmanager
 def _staging(parent: Path) -> Iterator[Path]:
     """A folder to make an entry in, locked as long as its maker lives; gone afterwards unless it was renamed."""
@@ -252,12 +267,10 @@ def _held(folder: Path) -> Iterator[bool]:
 
 def disk_failure(reason: OSError, when: str) -> EnvironmentFailure:
     """The error for a file operation that failed; a full disk is named as such."""
+    place = f" ({reason.filename})" if reason.filename and str(reason.filename) not in when else ""
     if reason.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentFailure(
-            f"the disk is full {when} ({reason.filename or 'no file named'})",
-            hint="free some space, or `harness cache prune`",
-        )
-    return EnvironmentFailure(f"{reason.strerror or reason} {when} ({reason.filename or 'no file named'})")
+        return EnvironmentFailure(f"the disk is full {when}{place}", hint="free some space, or `harness cache prune`")
+    return EnvironmentFailure(f"{reason.strerror or reason} {when}{place}")
 
 
 def file_digest(path: Path) -> str:

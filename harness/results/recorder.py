@@ -46,6 +46,7 @@ class Recorder:
 
     def failed(self, error: HarnessError) -> None:
         """The run itself failed; its cases so far are kept, and the log of what failed is copied to the run folder."""
+        before = (f"before that: {self.failure.message}",) if self.failure is not None else ()
         log = error.log
         if log is not None and log.is_file() and self.folder.path not in log.parents:
             with suppress(OSError, HarnessError):
@@ -57,7 +58,7 @@ class Recorder:
             hint=error.hint,
             command=error.command or (),
             log=str(log) if log is not None else None,
-            details=error.details,
+            details=(*error.details, *before),
         )
 
     def results(self) -> Results:
