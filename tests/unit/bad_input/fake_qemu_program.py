@@ -26,7 +26,7 @@ def answer() -> None:
     for line in sys.stdin:
         command = json.loads(line)
         unknown = command["execute"].startswith("device-")
-        reply = {"error": {"class": "DeviceNotFound"}} if unknown else {"return": []}
+        reply: dict[str, object] = {"error": {"class": "DeviceNotFound"}} if unknown else {"return": []}
         say(reply | {"id": command.get("id")})
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -45,7 +47,14 @@ def namespaces() -> None:
         pytest.skip("no user namespaces here")
 
 
-def on_small_disk(bench: Bench, size: str, *words: str, runs: bool = False, again: str = "", **env: str) -> Outcome:
+def on_small_disk(
+    bench: Bench,
+    size: str,
+    *words: str,
+    runs: bool = False,
+    again: str = "",
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> Outcome:
     """Run the command line with its cache (or its runs) on a disk of its own; ``again`` is a script for afterwards."""
     disk = bench.folder / "disk"
     disk.mkdir()
@@ -54,8 +63,8 @@ def on_small_disk(bench: Bench, size: str, *words: str, runs: bool = False, agai
     folders = ["--cache-dir", str(bench.cache if runs else disk), "--data-dir", str(disk if runs else bench.data)]
     argv = [*bench.argv()[:3], *folders, *words]
     wrapped = ["unshare", "-rm", "sh", "-c", SCRIPT, "sh", size, str(disk), str(before), *argv]
-    env |= {"disk": str(disk), "again": again.replace("HARNESS", " ".join(argv))}
-    return bench.execute(wrapped, **env)
+    more = {"disk": str(disk), "again": again.replace("HARNESS", " ".join(argv))}
+    return bench.execute(wrapped, **env, **more)
 
 
 @pytest.mark.usefixtures("namespaces")
@@ -89,7 +98,7 @@ def test_during_an_image(bench: Bench) -> None:
     tool = bench.write("tools/mmdebstrap", FILLS_THE_DISK.replace("DISK", str(bench.folder / "disk")))
     tool.chmod(0o755)
     env = {"PATH": f"{tool.parent}:{os.environ['PATH']}", "HARNESS_DEBIAN_MIRROR": "http://mirror.invalid/debian"}
-    outcome = on_small_disk(bench, "4g", "run", **env)
+    outcome = on_small_disk(bench, "4g", "run", env=env)
     assert outcome.status == 4, outcome.text
     assert "the disk is full while fetching packages" in outcome.text and "→ free some space" in outcome.text
     assert "\nleft " not in outcome.text
@@ -99,7 +108,9 @@ def test_during_an_image(bench: Bench) -> None:
 @pytest.mark.usefixtures("namespaces")
 def test_too_little_for_an_image_is_said_before_it_is_fetched(bench: Bench) -> None:
     shutil.rmtree(bench.cache / "store" / image.KIND)
-    outcome = on_small_disk(bench, "4m", "image", "build", HARNESS_DEBIAN_MIRROR="http://mirror.invalid/debian")
+    outcome = on_small_disk(
+        bench, "4m", "image", "build", env={"HARNESS_DEBIAN_MIRROR": "http://mirror.invalid/debian"}
+    )
     assert outcome.status == 4, outcome.text
     assert "MiB are free in" in outcome.text and "→ free some space" in outcome.text
     assert "\nleft " not in outcome.text
