@@ -1,0 +1,266 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Tasks in groups that may have a private node: what they see, where their pages are, and what moving them does.
+. "${0%/*}/../lib/ktap.sh"
+. "${0%/*}/../lib/cxl.sh"
+. "${0%/*}/../lib/node.sh"
+. "${0%/*}/../lib/cgroup.sh"
+. "${0%/*}/../lib/pattern.sh"
+. "${0%/*}/../lib/private.sh"
+. "${0%/*}/../lib/sysram.sh"
+
+setup_program() {
+	need_private
+	need_sysram
+	private_node
+	ram_node
+	wait_for 5 reads "$cgroups/cpuset.mems.sysram" "$ram_nodes"
+}
+
+# expect_sees PID LIST [WHEN]: both lines of its status; LIST may have a second range at most
+expect_sees() {
+	status_mems "$1"
+	expect_eq "$mems" "$2" "Mems_allowed_list${3:+ ($3)}"
+	expected=0 number=0
+	while [ "$number" -lt 32 ]; do
+		if in_list "$number" "$2"; then
+			expected=$((expected | 1 << number))
+		fi
+		number=$((number + 1))
+	done
+	expect_eq "$mask" "$expected" "Mems_allowed${3:+ ($3)}"
+}
+
+# off_the_node: the pages of the pattern process are as written, and none is on the private node
+off_the_node() {
+	ask nodes
+	on_node "${answer#nodes }" "$private"
+	expect_eq "$count" 0 "pages on the private node${1:+ ($1)}"
+	ask verify
+	expect_eq "$answer" "verify good=256 bad=0"
+}
+
+all_on() {
+	ask nodes
+	[ "$answer" = "nodes $1=256" ]
+}
+
+case_every_task() {
+	grep -hs '^Mems_allowed_list:' /proc/[0-9]*/status | sort -u >"$KTAP_TMP/seen"
+	while read -r _ mems; do
+		! in_list "$private" "$mems" || fail "a task has Mems_allowed_list $mems"
+	done <"$KTAP_TMP/seen"
+	expect_sees $$ "$ram_nodes"
+}
+
+case_task_sees_its_group() {
+	cgroup_new cpuset-a
+	sleep 60 &
+	pid=$!
+	write_file $pid "$group/cgroup.procs"
+	expect_sees $pid "$ram_nodes" "group not set"
+	write_file "$near" "$group/cpuset.mems"
+	expect_sees $pid "$near" "near"
+	write_file "$near,$private" "$group/cpuset.mems"
+	expect_sees $pid "$near" "near and private"
+	write_file "$private" "$group/cpuset.mems"
+	expect_sees $pid "$ram_nodes" "private"
+	write_file '' "$group/cpuset.mems"
+	expect_sees $pid "$ram_nodes" "cleared"
+	write_file $pid "$cgroups/cgroup.procs"
+	expect_sees $pid "$ram_nodes" "root group"
+}
+
+case_task_sees_its_group_beside_a_ram_node() {
+	need_ram_node
+	cgroup_new cpuset-a
+	sleep 60 &
+	pid=$!
+	write_file $pid "$group/cgroup.procs"
+	write_file "$private,$far" "$group/cpuset.mems"
+	expect_sees $pid "$far" "private and far"
+	list "$near" "$far"
+	write_file "$near,$private,$far" "$group/cpuset.mems"
+	expect_sees $pid "$list" "all"
+}
+
+case_task_that_enters() {
+	for mems in "$near:$near" "$near,$private:$near" "$private:$ram_nodes"; do
+		cgroup_new cpuset-a
+		write_file "${mems%:*}" "$group/cpuset.mems"
+		sleep 60 &
+		pid=$!
+		write_file $pid "$group/cgroup.procs"
+		expect_sees $pid "${mems#*:}" "group of ${mems%:*}"
+		write_file $pid "$cgroups/cgroup.procs"
+		expect_sees $pid "$ram_nodes" "root group again"
+		kill $pid
+		cgroup_remove "$group"
+	done
+}
+
+# The parent's system RAM, not that of the whole machine.
+case_private_group_below_a_narrow_parent() {
+	need_ram_node
+	cgroup_new cpuset-a cpuset
+	parent=$group
+	cgroup_new cpuset-a/b
+	list "$near" "$private"
+	write_file "$list" "$parent/cpuset.mems"
+	write_file "$private" "$group/cpuset.mems"
+	expect_mems "$group" "$private" ""
+	sleep 60 &
+	pid=$!
+	write_file $pid "$group/cgroup.procs"
+	expect_sees $pid "$near" "parent with node $near"
+	list "$private" "$far"
+	write_file "$list" "$parent/cpuset.mems"
+	expect_sees $pid "$far" "parent with node $far"
+	cgroup_remove "$group"
+}
+
+case_private_groups_below_each_other() {
+	cgroup_new cpuset-a cpuset
+	one=$group
+	cgroup_new cpuset-a/b cpuset
+	two=$group
+	cgroup_new cpuset-a/b/c
+	write_file "$private" "$one/cpuset.mems"
+	write_file "$private" "$two/cpuset.mems"
+	for each in "$one" "$two" "$group"; do
+		expect_mems "$each" "$private" ""
+	done
+	pattern_start -s 1M -g "$group"
+	expect_sees "$pattern_pid" "$ram_nodes"
+	ask fill
+	off_the_node
+}
+
+case_pages_of_a_group_with_both() {
+	cgroup_new cpuset-a
+	write_file "$near,$private" "$group/cpuset.mems"
+	pattern_start -s 1M -g "$group"
+	ask fill
+	ask nodes
+	expect_eq "$answer" "nodes $near=256"
+	ask fork fill
+	ask fork nodes
+	on_node "${answer#nodes }" "$private"
+	expect_eq "$count" 0 "pages of a child on the private node"
+	off_the_node
+}
+
+case_pages_of_a_private_group() {
+	cgroup_new cpuset-a
+	write_file "$private" "$group/cpuset.mems"
+	pattern_start -s 1M -g "$group"
+	expect_sees "$pattern_pid" "$ram_nodes"
+	ask fill
+	off_the_node
+	ask drop
+	ask fill
+	off_the_node
+	pattern -g "$group" -s 1M -f "$KTAP_TMP/shared" fill nodes verify >"$KTAP_TMP/landed"
+	content=$(cat "$KTAP_TMP/landed")
+	expect_match "$content" "*verify good=256 bad=0"
+	case $content in
+	*"nodes $private="* | *" $private="*) fail "shared pages on the private node: $content" ;;
+	esac
+}
+
+case_task_migrates_between_groups() {
+	cgroup_new cpuset-a
+	one=$group
+	cgroup_new cpuset-b
+	two=$group
+	cgroup_new cpuset-c
+	write_file "$near" "$one/cpuset.mems"
+	write_file "$private" "$two/cpuset.mems"
+	write_file "$near,$private" "$group/cpuset.mems"
+	pattern_start -s 1M -g "$one"
+	ask fill
+	for each in "$two" "$group" "$one" "$group" "$two" "$one"; do
+		write_file "$pattern_pid" "$each/cgroup.procs"
+		if [ "$each" = "$two" ]; then
+			expect_sees "$pattern_pid" "$ram_nodes" "${each##*/}"
+		else
+			expect_sees "$pattern_pid" "$near" "${each##*/}"
+		fi
+		off_the_node "${each##*/}"
+		ask fill
+	done
+	off_the_node
+}
+
+case_pages_follow_to_ram_and_never_to_private() {
+	need_ram_node
+	cgroup_new cpuset-a
+	one=$group
+	cgroup_new cpuset-b
+	write_file "$far" "$one/cpuset.mems"
+	write_file "$near,$private" "$group/cpuset.mems"
+	pattern_start -s 1M -g "$one"
+	ask fill
+	ask nodes
+	expect_eq "$answer" "nodes $far=256"
+	write_file "$pattern_pid" "$group/cgroup.procs"
+	wait_for 10 all_on "$near"
+	list "$private" "$far"
+	write_file "$list" "$group/cpuset.mems"
+	wait_for 10 all_on "$far"
+	write_file "$private" "$group/cpuset.mems"
+	expect_sees "$pattern_pid" "$ram_nodes"
+	sleep 0.2
+	off_the_node "private alone"
+	write_file "$near" "$group/cpuset.mems"
+	wait_for 10 all_on "$near"
+	ask verify
+	expect_eq "$answer" "verify good=256 bad=0"
+}
+
+case_mems_change_under_a_task() {
+	cgroup_new cpuset-a
+	pattern_start -s 1M -g "$group"
+	ask fill
+	for mems in "$near" "$private" "$near,$private" "$private" "$near" "$near,$private"; do
+		write_file "$mems" "$group/cpuset.mems"
+		off_the_node "$mems"
+		ask fill
+		ask drop
+		ask fill
+		off_the_node "$mems, filled again"
+	done
+}
+
+# A policy that the task has, when its group is left with the private node alone.
+case_policy_in_a_group_that_becomes_private() {
+	cgroup_new cpuset-a
+	pattern_start -s 1M -g "$group" -n "$near"
+	ask fill
+	write_file "$private" "$group/cpuset.mems"
+	expect_sees "$pattern_pid" "$ram_nodes"
+	off_the_node
+	ask drop
+	ask fill
+	off_the_node
+	write_file "$near,$private" "$group/cpuset.mems"
+	ask drop
+	ask fill
+	ask nodes
+	expect_eq "$answer" "nodes $near=256"
+}
+
+case_new_tasks_of_a_private_group() {
+	cgroup_new cpuset-a
+	write_file "$private" "$group/cpuset.mems"
+	in_cgroup "$group" grep -e '^Mems_allowed_list:' /proc/self/status >"$KTAP_TMP/status"
+	read -r _ mems <"$KTAP_TMP/status"
+	expect_eq "$mems" "$ram_nodes" "Mems_allowed_list of a new task"
+	# shellcheck disable=SC2016 # for the inner shell
+	in_cgroup "$group" sh -c 'for i in 1 2 3; do grep -h "^Mems_allowed_list:" /proc/self/status & done; wait' |
+		sort -u >"$KTAP_TMP/status"
+	read -r _ mems <"$KTAP_TMP/status"
+	expect_eq "$mems" "$ram_nodes" "Mems_allowed_list of its children"
+}
+
+ktap_main "$@"
