@@ -20,6 +20,17 @@ setup_program() {
 	wait_for 5 shows "$cgroups" "$all" "$ram_nodes"
 }
 
+# The kernel says once since the boot that a group has movable nodes only, so this is the first case.
+case_only_private_is_accepted_with_a_warning() {
+	need_program dmesg
+	cgroup_new cpuset-a
+	expect_ok write_file "$private" "$group/cpuset.mems"
+	expect_mems "$group" "$private" ""
+	dmesg >"$KTAP_TMP/all"
+	grep -q "Linux version" "$KTAP_TMP/all" || skip "the kernel's log no longer has its beginning"
+	grep -q "movable nodes only" "$KTAP_TMP/all" || fail "the kernel has not warned of movable nodes only"
+}
+
 case_root() {
 	expect_mems "$cgroups" "$all" "$ram_nodes"
 	expect_node "$private" private
@@ -55,7 +66,7 @@ case_writing() {
 
 case_new_group_takes_the_parents() {
 	cgroup_new cpuset-a
-	expect_file "$group/cpuset.mems" ""
+	expect_value "$group/cpuset.mems" ""
 	expect_mems "$group" "$all" "$ram_nodes"
 }
 
@@ -65,13 +76,13 @@ case_set_and_clear() {
 		write_file "$near" "$group/cpuset.mems"
 		expect_mems "$group" "$near" "$near"
 		write_file "$near,$private" "$group/cpuset.mems"
-		expect_file "$group/cpuset.mems" "$mixed"
+		expect_value "$group/cpuset.mems" "$mixed"
 		expect_mems "$group" "$mixed" "$near"
 		write_file "$private" "$group/cpuset.mems"
-		expect_file "$group/cpuset.mems" "$private"
+		expect_value "$group/cpuset.mems" "$private"
 		expect_mems "$group" "$private" ""
 		write_file '' "$group/cpuset.mems"
-		expect_file "$group/cpuset.mems" ""
+		expect_value "$group/cpuset.mems" ""
 		expect_mems "$group" "$all" "$ram_nodes"
 	done
 }
@@ -86,20 +97,9 @@ case_beside_a_ram_node() {
 	expect_mems "$group" "$list" "$far"
 	list "$near" "$private" "$far"
 	write_file "$near,$private,$far" "$group/cpuset.mems"
-	expect_file "$group/cpuset.mems.effective" "$list"
+	expect_value "$group/cpuset.mems.effective" "$list"
 	list "$near" "$far"
-	expect_file "$group/cpuset.mems.sysram" "$list"
-}
-
-# The kernel says once that a group has movable nodes only, which a private node counts as.
-case_only_private_is_accepted_with_a_warning() {
-	need_program dmesg
-	cgroup_new cpuset-a
-	expect_ok write_file "$private" "$group/cpuset.mems"
-	expect_mems "$group" "$private" ""
-	dmesg >"$KTAP_TMP/all"
-	grep -q "Linux version" "$KTAP_TMP/all" || skip "the kernel's log no longer has its beginning"
-	grep -q "movable nodes only" "$KTAP_TMP/all" || fail "the kernel has not warned of movable nodes only"
+	expect_value "$group/cpuset.mems.sysram" "$list"
 }
 
 case_set_refusals() {
@@ -178,7 +178,7 @@ case_partitions() {
 	write_file "$last" "$parent/cpuset.cpus"
 	for kind in root isolated; do
 		write_file $kind "$parent/cpuset.cpus.partition"
-		expect_file "$parent/cpuset.cpus.partition" $kind
+		expect_value "$parent/cpuset.cpus.partition" $kind
 		expect_mems "$parent" "$all" "$ram_nodes"
 		for pair in "$mixed:$near" "$private:" "$near:$near"; do
 			write_file "${pair%:*}" "$parent/cpuset.mems"
@@ -201,7 +201,7 @@ case_group_goes_and_comes() {
 		write_file "$mems" "$group/cpuset.mems"
 		cgroup_remove "$group"
 		cgroup_new cpuset-a
-		expect_file "$group/cpuset.mems" ""
+		expect_value "$group/cpuset.mems" ""
 		expect_mems "$group" "$all" "$ram_nodes"
 		cgroup_remove "$group"
 	done

@@ -75,13 +75,13 @@ case_unset_groups_and_tasks() {
 		wait_for 5 shows "$group" "$ram_nodes" "$ram_nodes"
 		sees $pid "$ram_nodes" || fail "Mems_allowed_list is '$mems' without the node"
 	done
-	expect_file "$group/cpuset.mems" ""
+	expect_value "$group/cpuset.mems" ""
 }
 
 case_group_set_to_both() {
 	cgroup_new cpuset-a
 	write_file "$near,$private" "$group/cpuset.mems"
-	expect_file "$group/cpuset.mems" "$mixed"
+	expect_value "$group/cpuset.mems" "$mixed"
 	expect_mems "$group" "$near" "$near"
 	sleep 60 &
 	pid=$!
@@ -93,7 +93,7 @@ case_group_set_to_both() {
 		go
 		wait_for 5 shows "$group" "$near" "$near"
 		sees $pid "$near" || fail "Mems_allowed_list is '$mems' without the node"
-		expect_file "$group/cpuset.mems" "$mixed"
+		expect_value "$group/cpuset.mems" "$mixed"
 	done
 }
 
@@ -113,14 +113,14 @@ case_group_set_to_it_alone() {
 	cgroup_new cpuset-a
 	write_file "$private" "$group/cpuset.mems"
 	expect_mems "$group" "$ram_nodes" "$ram_nodes"
-	pattern_start -s 1M -g "$group"
+	pattern_start -s 256K -g "$group"
 	ask fill
 	for _ in 1 2; do
 		there
 		wait_for 5 shows "$group" "$private" ""
 		wait_for 5 sees "$pattern_pid" "$ram_nodes"
 		ask verify
-		expect_eq "$answer" "verify good=256 bad=0"
+		expect_eq "$answer" "verify good=64 bad=0"
 		ask fill
 		ask nodes
 		on_node "${answer#nodes }" "$private"
@@ -129,9 +129,9 @@ case_group_set_to_it_alone() {
 		wait_for 5 shows "$group" "$ram_nodes" "$ram_nodes"
 		wait_for 5 sees "$pattern_pid" "$ram_nodes"
 		ask verify
-		expect_eq "$answer" "verify good=256 bad=0"
+		expect_eq "$answer" "verify good=64 bad=0"
 	done
-	expect_file "$group/cpuset.mems" "$private"
+	expect_value "$group/cpuset.mems" "$private"
 }
 
 case_deep_groups() {
@@ -172,10 +172,10 @@ case_partition() {
 	write_file "$near,$private" "$group/cpuset.mems"
 	there
 	wait_for 5 shows "$group" "$mixed" "$near"
-	expect_file "$group/cpuset.cpus.partition" root
+	expect_value "$group/cpuset.cpus.partition" root
 	go
 	wait_for 5 shows "$group" "$near" "$near"
-	expect_file "$group/cpuset.cpus.partition" root
+	expect_value "$group/cpuset.cpus.partition" root
 }
 
 # A RAM node comes and goes while the private one is there: the one is in both files, the other never in sysram.
@@ -247,7 +247,7 @@ case_region_goes_while_groups_want_it() {
 	wait_for 5 shows "$group" "$node" ""
 	gone
 	wait_for 5 shows "$group" "$ram_nodes" "$ram_nodes"
-	expect_file "$group/cpuset.mems" "$node"
+	expect_value "$group/cpuset.mems" "$node"
 	online private
 	wait_for 5 shows "$group" "$node" ""
 }
@@ -255,7 +255,7 @@ case_region_goes_while_groups_want_it() {
 case_under_load() {
 	cgroup_new cpuset-a
 	write_file "$near,$private" "$group/cpuset.mems"
-	pattern_start -s 1M -g "$group"
+	pattern_start -s 256K -g "$group"
 	ask fill
 	defer go
 	for _ in 1 2 3; do
@@ -269,7 +269,7 @@ case_under_load() {
 		expect_match "$answer" "churn *bad=0"
 	done
 	ask verify
-	expect_eq "$answer" "verify good=256 bad=0"
+	expect_eq "$answer" "verify good=64 bad=0"
 }
 
 ktap_main "$@"

@@ -232,21 +232,21 @@ case_offline_node() {
 
 # The policy's pages when the private node in its mask comes and goes.
 case_policy_while_the_node_comes_and_goes() {
-	pattern_start -s 1M -n "$near,$private" -p bind
+	pattern_start -s 256K -n "$near,$private" -p bind
 	for _ in 1 2; do
 		ask drop
 		ask fill
 		ask nodes
-		expect_eq "$answer" "nodes $near=256"
+		expect_eq "$answer" "nodes $near=64"
 		cxl_offline "$private_region"
 		ask drop
 		ask fill
 		ask nodes
-		expect_eq "$answer" "nodes $near=256"
+		expect_eq "$answer" "nodes $near=64"
 		cxl_online "$private_region"
 	done
 	ask verify
-	expect_eq "$answer" "verify good=256 bad=0"
+	expect_eq "$answer" "verify good=64 bad=0"
 }
 
 ktap_main "$@"

@@ -47,8 +47,8 @@ shows() {
 }
 
 expect_mems() {
-	expect_file "$1/cpuset.mems.effective" "$2"
-	expect_file "$1/cpuset.mems.sysram" "$3"
+	expect_value "$1/cpuset.mems.effective" "$2"
+	expect_value "$1/cpuset.mems.sysram" "$3"
 }
 
 # list NODE…: $list is them in the kernel's format

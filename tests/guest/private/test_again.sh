@@ -31,7 +31,7 @@ case_private_again_and_again() {
 		online private
 		expect_eq "$region" "$first" "name ($round)"
 		expect_eq "$node" "$first_node" "node ($round)"
-		expect_file "$cxl/$region/resource" "$first_resource"
+		expect_value "$cxl/$region/resource" "$first_resource"
 		expect_node "$node" private "$round"
 		gone
 		expect_node "$node" none "after $round"
@@ -84,12 +84,12 @@ case_new_region_has_no_type() {
 	bound private
 	gone
 	attached private
-	expect_file "$cxl/$region/private_type" ""
+	expect_value "$cxl/$region/private_type" ""
 	write_file 1 "$cxl/$region/commit"
 	expect_errno EINVAL cxl_bind "$region"
 	gone
 	cxl_new_region ram
-	expect_file "$cxl/$region/mode" ram
+	expect_value "$cxl/$region/mode" ram
 }
 
 case_unbind_and_bind() {
@@ -101,8 +101,8 @@ case_unbind_and_bind() {
 		[ ! -e "/sys/bus/dax/devices/$dax" ] || fail "$dax is still there ($round)"
 		cxl_blocks "$region"
 		expect_eq "$blocks" "" "memory blocks, unbound $round"
-		expect_file "$cxl/$region/commit" 1
-		expect_file "$cxl/$region/private_type" zswap
+		expect_value "$cxl/$region/commit" 1
+		expect_value "$cxl/$region/private_type" zswap
 		private_bind
 		is_bound "$region"
 		expect_node "$node" private "bound $round"
@@ -131,7 +131,7 @@ case_commit_again_and_again() {
 		write_file 0 "$cxl/$region/commit"
 		is_unbound "$region"
 		expect_node "$node" none "uncommitted $round"
-		expect_file "$cxl/$region/private_type" zswap
+		expect_value "$cxl/$region/private_type" zswap
 		write_file 1 "$cxl/$region/commit"
 		expect_node "$node" none "committed $round"
 		private_bind

@@ -21,7 +21,7 @@ refuse_types() {
 	expect_errno EINVAL write_file 'zswap zswap' "$cxl/$region/private_type"
 	expect_errno EINVAL write_file '' "$cxl/$region/private_type"
 	expect_errno EINVAL write_file "$(printf '%04000d' 0)" "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" "$1"
+	expect_value "$cxl/$region/private_type" "$1"
 }
 
 case_every_ram_window_has_it() {
@@ -67,14 +67,14 @@ case_names_are_handed_out() {
 # One series of names for regions of all kinds.
 case_names_are_shared_with_ram() {
 	read_value ram "$cxl/$root/create_ram_region"
-	expect_file "$cxl/$root/create_private_region" "$ram"
+	expect_value "$cxl/$root/create_private_region" "$ram"
 	cxl_new_region private
 	private=$region
 	expect_errno EBUSY write_file "$private" "$cxl/$root/create_ram_region"
 	cxl_new_region ram
 	expect_ne "$region" "$private" "name of a RAM region beside it"
-	expect_file "$cxl/$region/mode" ram
-	expect_file "$cxl/$private/mode" private
+	expect_value "$cxl/$region/mode" ram
+	expect_value "$cxl/$private/mode" private
 	expect_errno EBUSY write_file "$region" "$cxl/$root/create_private_region"
 }
 
@@ -85,7 +85,7 @@ case_names_of_several_windows() {
 	place 2
 	cxl_new_region private
 	expect_ne "$region" "$one" "name of a region in another window"
-	expect_file "$cxl/$region/mode" private
+	expect_value "$cxl/$region/mode" private
 }
 
 case_create_refusals() {
@@ -107,7 +107,7 @@ case_delete_refusals() {
 	cxl_new_region private
 	expect_errno ENODEV write_file region4711 "$cxl/$root/delete_region"
 	expect_errno ENODEV write_file "${region}x" "$cxl/$root/delete_region"
-	expect_file "$cxl/$region/mode" private
+	expect_value "$cxl/$region/mode" private
 }
 
 case_delete_at_another_window() {
@@ -115,16 +115,16 @@ case_delete_at_another_window() {
 	cxl_new_region private
 	place 2
 	expect_errno ENODEV write_file "$region" "$cxl/$root/delete_region"
-	expect_file "$cxl/$region/mode" private
+	expect_value "$cxl/$region/mode" private
 }
 
 case_attributes_at_creation() {
 	cxl_new_region private
-	expect_file "$cxl/$region/mode" private
-	expect_file "$cxl/$region/private_type" ""
-	expect_file "$cxl/$region/commit" 0
-	expect_file "$cxl/$region/interleave_ways" 0
-	expect_file "$cxl/$region/interleave_granularity" 0
+	expect_value "$cxl/$region/mode" private
+	expect_value "$cxl/$region/private_type" ""
+	expect_value "$cxl/$region/commit" 0
+	expect_value "$cxl/$region/interleave_ways" 0
+	expect_value "$cxl/$region/interleave_granularity" 0
 	read_value value "$cxl/$region/size"
 	expect_eq $((value)) 0 "size"
 	read_value value "$cxl/$region/resource"
@@ -144,7 +144,7 @@ case_attribute_modes() {
 		expect_eq "$mode" "${pair#*:}" "mode of ${pair%:*}"
 	done
 	expect_fail write_file ram "$cxl/$region/mode"
-	expect_file "$cxl/$region/mode" private
+	expect_value "$cxl/$region/mode" private
 }
 
 # Files that a RAM region has, a private one has as well, with the same modes.
@@ -166,15 +166,15 @@ case_it_has_what_a_ram_region_has() {
 case_type_takes_zswap() {
 	cxl_new_region private
 	write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 }
 
 case_type_without_newline() {
 	cxl_new_region private
 	printf zswap >"$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 }
 
 case_type_refuses_the_rest() {
@@ -200,9 +200,9 @@ case_type_at_any_time_before_commit() {
 				position=$((position + 1))
 			done
 		fi
-		expect_file "$cxl/$region/private_type" ""
+		expect_value "$cxl/$region/private_type" ""
 		write_file zswap "$cxl/$region/private_type"
-		expect_file "$cxl/$region/private_type" zswap
+		expect_value "$cxl/$region/private_type" zswap
 		gone
 	done
 }
@@ -212,17 +212,17 @@ case_type_after_commit_is_busy() {
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
 	outcome write_file nonsense "$cxl/$region/private_type"
 	expect_ne "$outcome" "done" "writing nonsense after the commit"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	private_bind
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
 	cxl_online "$region"
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	cxl_offline "$region"
 	cxl_unbind "$region"
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
 	write_file 0 "$cxl/$region/commit"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	write_file zswap "$cxl/$region/private_type"
 }
 
@@ -230,10 +230,10 @@ case_type_of_a_commit_without_one_is_busy() {
 	attached private
 	write_file 1 "$cxl/$region/commit"
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" ""
+	expect_value "$cxl/$region/private_type" ""
 	write_file 0 "$cxl/$region/commit"
 	write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 }
 
 case_type_of_each_region_is_its_own() {
@@ -241,20 +241,20 @@ case_type_of_each_region_is_its_own() {
 	one=$region
 	cxl_new_region private
 	write_file zswap "$cxl/$region/private_type"
-	expect_file "$cxl/$one/private_type" ""
+	expect_value "$cxl/$one/private_type" ""
 	cxl_delete "$root" "$region"
 	cxl_new_region private
-	expect_file "$cxl/$region/private_type" ""
+	expect_value "$cxl/$region/private_type" ""
 }
 
 # A RAM region is none of a type, whether it shows the file or not.
 case_a_ram_region_stays_one() {
 	committed ram
-	expect_file "$cxl/$region/mode" ram
+	expect_value "$cxl/$region/mode" ram
 	if [ -e "$cxl/$region/private_type" ]; then
-		expect_file "$cxl/$region/private_type" ""
+		expect_value "$cxl/$region/private_type" ""
 		expect_fail write_file zswap "$cxl/$region/private_type"
-		expect_file "$cxl/$region/private_type" ""
+		expect_value "$cxl/$region/private_type" ""
 	fi
 	private_bind
 	cxl_online "$region"
@@ -263,13 +263,13 @@ case_a_ram_region_stays_one() {
 
 case_values_of_a_bound_region() {
 	bound private
-	expect_file "$cxl/$region/mode" private
-	expect_file "$cxl/$region/commit" 1
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/mode" private
+	expect_value "$cxl/$region/commit" 1
+	expect_value "$cxl/$region/private_type" zswap
 	region_size
 	# shellcheck disable=SC2086 # a list
 	private_list $chosen
-	expect_file "$cxl/$region/interleave_ways" "$private_length"
+	expect_value "$cxl/$region/interleave_ways" "$private_length"
 	expect_eq "$bytes" $((cxl_unit * private_length)) "size"
 	eval "start=\$cxl_root_${root_number}_start length=\$cxl_root_${root_number}_size"
 	read_value resource "$cxl/$region/resource"
@@ -277,12 +277,12 @@ case_values_of_a_bound_region() {
 	expect_le $((resource + bytes)) $((start + length)) "end"
 	position=0
 	for each in $decoders; do
-		expect_file "$cxl/$region/target$position" "$each"
-		expect_file "$cxl/$each/region" "$region"
-		expect_file "$cxl/$each/mode" ram
+		expect_value "$cxl/$region/target$position" "$each"
+		expect_value "$cxl/$each/region" "$region"
+		expect_value "$cxl/$each/mode" ram
 		position=$((position + 1))
 	done
-	expect_file "/sys/bus/dax/devices/$dax/size" "$bytes"
+	expect_value "/sys/bus/dax/devices/$dax/size" "$bytes"
 	read_value dax_resource "/sys/bus/dax/devices/$dax/resource"
 	expect_eq $((dax_resource)) $((resource)) "first address of $dax"
 	[ "/sys/bus/dax/devices/$dax/driver" -ef /sys/bus/dax/drivers/kmem ] || fail "$dax is not bound to kmem"

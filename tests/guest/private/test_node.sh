@@ -16,10 +16,10 @@ case_file_of_private_nodes() {
 	need_file "$nodes/has_private_memory" "this kernel tells private nodes in another way (no has_private_memory)"
 	mode=$(stat -c %a "$nodes/has_private_memory")
 	expect_eq "$mode" 444 "mode of has_private_memory"
-	expect_file "$nodes/has_private_memory" ""
+	expect_value "$nodes/has_private_memory" ""
 	expect_fail write_file 0 "$nodes/has_private_memory"
 	bound private
-	expect_file "$nodes/has_private_memory" "$node"
+	expect_value "$nodes/has_private_memory" "$node"
 }
 
 # From the bind on, before any block is online, until the region is unbound.
@@ -39,13 +39,13 @@ case_states_at_each_step() {
 	private_bind
 	expect_node "$node" private "after the bind"
 	for block in $blocks; do
-		expect_file "$block/state" offline
+		expect_value "$block/state" offline
 	done
 	for block in $blocks; do
 		write_file online_movable "$block/state"
 		expect_node "$node" private "with ${block##*/} online"
 	done
-	expect_file "$nodes/has_memory" "$ram_nodes"
+	expect_value "$nodes/has_memory" "$ram_nodes"
 	for block in $blocks; do
 		write_file offline "$block/state"
 		expect_node "$node" private "with ${block##*/} offline again"
@@ -56,7 +56,7 @@ case_states_at_each_step() {
 	expect_node "$node" none "after the commit is undone"
 	cxl_delete "$root" "$region"
 	expect_node "$node" none "after the region is gone"
-	expect_file "$nodes/has_memory" "$ram_nodes"
+	expect_value "$nodes/has_memory" "$ram_nodes"
 }
 
 case_other_state_files() {
@@ -112,7 +112,7 @@ case_online_node_is_empty() {
 case_memory_is_movable() {
 	online private
 	for block in $blocks; do
-		expect_file "$block/valid_zones" Movable
+		expect_value "$block/valid_zones" Movable
 	done
 }
 
@@ -124,7 +124,7 @@ case_kernel_zone() {
 	outcome write_file online_kernel "$1/state"
 	note "online_kernel: $outcome"
 	expect_node "$node" private
-	[ "$outcome" = "done" ] || expect_file "$1/state" offline
+	[ "$outcome" = "done" ] || expect_value "$1/state" offline
 	cxl_online "$region"
 	expect_node "$node" private
 	cxl_offline "$region"
@@ -144,7 +144,7 @@ case_auto_online() {
 		expect_node "$node" private "$policy"
 		cxl_blocks "$region"
 		for block in $blocks; do
-			expect_file "$block/state" online
+			expect_value "$block/state" online
 		done
 		region_size
 		expect_kib "$node" "$bytes"
@@ -159,7 +159,7 @@ case_block_state_refusals() {
 	set -- $blocks
 	expect_errno EINVAL write_file nonsense "$1/state"
 	expect_errno EINVAL write_file online_movable "$1/state"
-	expect_file "$1/state" online
+	expect_value "$1/state" online
 	write_file offline "$1/state"
 	expect_errno EINVAL write_file offline "$1/state"
 	expect_node "$node" private

@@ -59,14 +59,14 @@ case_the_order_that_works() {
 	[ -n "$blocks" ] || fail "$region has no memory blocks"
 	cxl_online "$region"
 	for block in $blocks; do
-		expect_file "$block/state" online
+		expect_value "$block/state" online
 	done
 	expect_node "$node" private
 	cxl_offline "$region"
 	cxl_unbind "$region"
 	is_unbound "$region"
 	write_file 0 "$cxl/$region/commit"
-	expect_file "$cxl/$region/commit" 0
+	expect_value "$cxl/$region/commit" 0
 	write_file "$region" "$cxl/$root/delete_region"
 	[ ! -e "$cxl/$region" ] || fail "$region is still there"
 	expect_node "$node" none
@@ -77,10 +77,10 @@ case_the_type_first() {
 	prepared private
 	write_file zswap "$cxl/$region/private_type"
 	shape "$cxl_unit"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	target
 	write_file 1 "$cxl/$region/commit"
-	expect_file "$cxl/$region/private_type" zswap
+	expect_value "$cxl/$region/private_type" zswap
 	private_bind
 	expect_node "$node" private
 }
@@ -192,7 +192,7 @@ case_without_commit() {
 case_without_type() {
 	attached private
 	write_file 1 "$cxl/$region/commit"
-	expect_file "$cxl/$region/commit" 1
+	expect_value "$cxl/$region/commit" 1
 	log_mark
 	expect_errno EINVAL cxl_bind "$region"
 	log_since
@@ -200,7 +200,7 @@ case_without_type() {
 	is_unbound "$region"
 	cxl_blocks "$region"
 	expect_eq "$blocks" "" "memory blocks after the bind failed"
-	expect_file "$cxl/$region/commit" 1
+	expect_value "$cxl/$region/commit" 1
 	expect_errno EINVAL cxl_bind "$region"
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
 	expect_errno EINVAL cxl_bind "$region"
@@ -273,7 +273,7 @@ fixed() {
 		try target write_file "${decoders%% *}" "$cxl/$region/target0"
 		try capacity write_file 0 "$cxl/${decoders%% *}/dpa_size"
 		try "decoder mode" write_file ram "$cxl/${decoders%% *}/mode"
-		expect_file "$cxl/$region/commit" 1
+		expect_value "$cxl/$region/commit" 1
 	done
 	is_bound "$region"
 	gone
@@ -317,14 +317,14 @@ wrong_target() {
 	try "root decoder" write_file "$root" "$cxl/$region/target0"
 	try device write_file "$memdev" "$cxl/$region/target0"
 	try itself write_file "$region" "$cxl/$region/target0"
-	expect_file "$cxl/$region/target0" ""
+	expect_value "$cxl/$region/target0" ""
 	target
-	expect_file "$cxl/$region/target0" "$first"
+	expect_value "$cxl/$region/target0" "$first"
 	try "capacity of a target" write_file 0 "$cxl/$first/dpa_size"
 	try "size with a target" write_file 0 "$cxl/$region/size"
 	write_file '' "$cxl/$region/target0"
-	expect_file "$cxl/$region/target0" ""
-	expect_file "$cxl/$first/region" ""
+	expect_value "$cxl/$region/target0" ""
+	expect_value "$cxl/$first/region" ""
 	gone
 }
 
@@ -363,14 +363,14 @@ case_target_of_another_region() {
 	cxl_new_region ram
 	shape "$cxl_unit"
 	expect_errno EBUSY write_file "$taken" "$cxl/$region/target0"
-	expect_file "$cxl/$taken/region" "$one"
+	expect_value "$cxl/$taken/region" "$one"
 }
 
 case_detached_target_undoes_the_commit() {
 	bound private
 	bound_node=$node
 	write_file '' "$cxl/$region/target0"
-	expect_file "$cxl/$region/commit" 0
+	expect_value "$cxl/$region/commit" 0
 	is_unbound "$region"
 	expect_node "$bound_node" none "after its target went"
 	write_file "${decoders%% *}" "$cxl/$region/target0"
@@ -416,10 +416,10 @@ case_delete_from_each_state() {
 		write_file "$region" "$cxl/$root/delete_region"
 		[ ! -e "$cxl/$region" ] || fail "$region is still there ($state)"
 		! grep -q " : $region\$" /proc/iomem || fail "/proc/iomem still has $region ($state)"
-		expect_file "$cxl/$root/create_private_region" "$expected"
+		expect_value "$cxl/$root/create_private_region" "$expected"
 		for each in $decoders; do
-			expect_file "$cxl/$each/region" ""
-			expect_file "$cxl/$each/../decoders_committed" 0
+			expect_value "$cxl/$each/region" ""
+			expect_value "$cxl/$each/../decoders_committed" 0
 		done
 		gone
 		[ -z "$node" ] || expect_node "$node" none "$state"

@@ -34,7 +34,7 @@ case_two_private_nodes() {
 	expect_ne "$two" "$one" "second node"
 	expect_node "$one" private "both online"
 	expect_node "$two" private "both online"
-	expect_file "$cxl/$one_region/private_type" zswap
+	expect_value "$cxl/$one_region/private_type" zswap
 	region_size
 	expect_kib "$two" "$bytes"
 	cxl_offline "$one_region"
@@ -286,7 +286,7 @@ case_interleaved() {
 	for ways in 16 8 4 2; do
 		if cxl_choose ram $ways; then
 			bound private
-			expect_file "$cxl/$region/interleave_ways" $ways
+			expect_value "$cxl/$region/interleave_ways" $ways
 			cxl_online "$region"
 			expect_node "$node" private "$ways ways"
 			region_size
@@ -324,7 +324,7 @@ case_persistent_region_beside_it() {
 	[ -e "$cxl/$root/create_pmem_region" ] || skip "the window of $root takes no persistent memory"
 	online private
 	cxl_build pmem 0 "$cxl_unit" "$pmem"
-	expect_file "$cxl/$region/mode" pmem
+	expect_value "$cxl/$region/mode" pmem
 	expect_node "$node" private
 }
 
