@@ -4,7 +4,7 @@
 
 HARNESS := .venv/bin/harness
 
-.PHONY: run test check unit vm bootstrap bench format clean
+.PHONY: run test check unit tree vm bootstrap bench format clean
 
 run: bootstrap
 	$(HARNESS) run $(ARGS)
@@ -12,7 +12,7 @@ run: bootstrap
 test: bootstrap
 	ci/check all
 
-check unit vm: bootstrap
+check unit tree vm: bootstrap
 	ci/check $@
 
 bench: bootstrap
