@@ -58,7 +58,7 @@ def failing_command(verbose_lines: Sequence[str], target: str) -> str | None:
 def _excerpt(lines: Sequence[str]) -> list[str]:
     """The lines from the first error on, with the place that includes it."""
     start = next((number for number, line in enumerate(lines) if re.search(r"\berror\b|ERROR|undefined", line)), 0)
-    while start > 0 and re.match(r"In file included from|\s+from |\S+: In function", lines[start - 1]):
+    while start > 0 and re.match(r"In file included from|\s+from |.*\b[Ii]n function", lines[start - 1]):
         start -= 1
     shown = list(lines[start : start + _MOST])
     return [*shown, f"… {len(lines) - start - _MOST} more lines"] if len(lines) - start > _MOST else shown

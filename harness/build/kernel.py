@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -168,7 +169,7 @@ def _lease(job: _Job) -> Iterator[worktrees.Worktree]:
 def _make(job: _Job, worktree: worktrees.Worktree, wanted: tuple[str, ...]) -> dict[str, list[str]]:
     """Run make for targets; returns the warnings of all that the kernel consists of, by source file."""
     _write_config(job.config, worktree.output)
-    past = state.load(worktree.output)
+    past = _past(job, worktree)
     expected = None if past.complete else max(1, estimated_steps(job.config) - past.steps)
     log = BuildLog(source=worktree.source, output=worktree.output, on_step=_Counter(job.progress, expected).step)
     plan = job.plan(worktree, wanted)
@@ -179,11 +180,27 @@ def _make(job: _Job, worktree: worktrees.Worktree, wanted: tuple[str, ...]) -> d
         log.close()
         past.note(log.steps, log.finished, worktree.output)
         past.complete = past.complete or returncode == 0
+        past.unfinished = ""
         state.save(past, worktree.output)
     if returncode != 0:
         command = _find_command(job, worktree, log)
         raise error_of(log, argv=plan.argv, command=command, file=job.log, returncode=returncode)
     return merged_warnings(past.warnings)
+
+
+def _past(job: _Job, worktree: worktrees.Worktree) -> state.BuildState:
+    """The folder's state, with what a build that was killed had done; marks the build that begins now."""
+    past = state.load(worktree.output)
+    with contextlib.suppress(OSError):
+        if past.unfinished:
+            log = BuildLog(source=worktree.source, output=worktree.output)
+            for line in Path(past.unfinished).read_text(errors="replace").splitlines():
+                log.feed(line)
+            log.close()
+            past.note(log.steps, log.finished, worktree.output)
+    past.unfinished = str(job.log)
+    state.save(past, worktree.output)
+    return past
 
 
 class _Counter:
@@ -209,9 +226,13 @@ def _find_command(job: _Job, worktree: worktrees.Worktree, log: BuildLog) -> lis
     done = run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, check=False)
     command = failing_command(done.text.splitlines(), target)
     try:
-        return shlex.split(command) if command else None
+        words = shlex.split(command) if command else []
     except ValueError:
         return None
+    if not words:
+        return None
+    # kbuild's commands run in the output folder; ours must run as it is shown
+    return ["env", "-C", str(worktree.output), *(words[1:] if words[0] == "ccache" else words)]
 
 
 def _write_config(config: KernelConfig, output: Path) -> None:

@@ -16,10 +16,15 @@ _NAME = ".harness-state.json"
 
 
 class BuildState(msgspec.Struct):
-    """``steps`` done so far, whether a build has been ``complete``, ``warnings`` by target, then by source file."""
+    """``steps`` done so far, whether a build has been ``complete``, ``warnings`` by target, then by source file.
+
+    ``unfinished`` is the log of a build that has begun; still there at the next one, it was killed, and the log tells
+    what it had compiled.
+    """
 
     steps: int = 0
     complete: bool = False
+    unfinished: str = ""
     warnings: dict[str, dict[str, list[str]]] = {}
 
     def note(self, steps: int, finished: dict[str, dict[str, list[str]]], output: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,6 +103,20 @@ def test_a_failed_build_does_not_lose_the_warnings_that_came_before_it(bench: Be
     assert list(kernel.warnings) == ["init/main.c"]
 
 
+def test_a_killed_build_does_not_lose_warnings_either(bench: Bench) -> None:
+    applied = bench.commit({"mm/zswap.c": WARN.format(file="mm/zswap.c", line=7)})
+    built(bench, applied)
+    (folder,) = bench.paths.cache.glob("worktrees/*/build-*/output")
+    (entry,) = [entry for entry in bench.store.entries() if entry.kind == "kernel"]
+    log = bench.folder / "killed.log"
+    log.write_bytes((entry.path / "build.log").read_bytes())
+    # as SIGKILL leaves it: a state that was written when the build began
+    (folder / ".harness-state.json").write_text(json.dumps({"steps": 0, "complete": False, "unfinished": str(log)}))
+    kernel, _ = built(bench, bench.commit({"init/main.c": ": edited\n"}))
+    assert compiled(bench) == ["CC init/main.o"]
+    assert kernel.warnings == {"mm/zswap.c": ("7: unused variable 'x' [-Wunused-variable]",)}
+
+
 def test_a_build_error_is_the_first_failure_with_its_command(bench: Bench) -> None:
     broken = (
         'echo "In file included from $srctree/mm/page_alloc.c:2:" >&2\n'
@@ -112,7 +127,8 @@ def test_a_build_error_is_the_first_failure_with_its_command(bench: Bench) -> No
     assert error.exit_code == 3
     assert "mm/page_alloc.o" in error.message and "'spm' undeclared" in error.message
     assert error.details[0].startswith("In file included from") and len(error.details) == 2
-    assert error.command is not None and error.command[-2:] == ("-o", "mm/page_alloc.o")
+    assert error.command is not None and error.command[:2] == ("env", "-C")
+    assert error.command[-2:] == ("-o", "mm/page_alloc.o")
     assert error.log is not None and "fs/super.c:1:1: error: late" in error.log.read_text()
 
 
