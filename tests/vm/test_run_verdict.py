@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.vm.outcome import Harness
 
@@ -50,9 +51,20 @@ def test_a_required_feature_that_is_not_there_fails(harness: Harness) -> None:
     assert set(outcome.verdicts().values()) == {"FAIL"}
 
 
+def _long(name: str) -> ParameterSet:
+    return pytest.param(name, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     "topology",
-    ["none", "two-devices", "interleave-2", "interleave-2-hb", "switch-4", "persistent", "mixed", "two-sockets", "dcd"],
+    [
+        "two-devices",
+        "interleave-2",
+        "switch-4",
+        "persistent",
+        "dcd",
+        *map(_long, ("none", "interleave-2-hb", "mixed", "two-sockets", "two-windows", "switch-2-hb")),
+    ],
 )
 def test_the_cxl_suite_on_each_topology(harness: Harness, topology: str) -> None:
     outcome = harness("run", "--topology", topology, "--suite", "smoke", "--suite", "cxl")
