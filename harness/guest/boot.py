@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from harness.errors import BootError, EnvironmentFailure, GuestError
-from harness.guest.console import Outcome, Seen
+from harness.guest.console import Console, Outcome, Seen
 from harness.guest.ssh import HostKeyMismatch, LoginRefused, NoAnswer, connect
 from harness.process import describe_exit
 from harness.progress import Progress
@@ -32,6 +32,8 @@ _SSH_AT_LEAST = 10.0
 _QMP_SECONDS = 30.0  # QEMU answers before the guest runs, so this is about the host alone
 _LINE_SECONDS = 1.0
 _TAIL = 25
+_SEARCHED = 200
+_BEFORE_PANIC = 5
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(?P<port>\d+)\s+\S+\s+22\b")
 
 
@@ -68,6 +70,21 @@ def forwarded_port(usernet: str) -> int:
     return int(found["port"])
 
 
+def panic_reason(console: Console) -> str:
+    """Why the kernel panicked, by its own words at the end of the console; "" where it did not."""
+    found = [PANIC.search(text) for text in console.tail(_SEARCHED)]
+    return next((match["why"].strip() for match in found if match is not None), "")
+
+
+def last_words(console: Console) -> tuple[str, ...]:
+    """The end of the console that is worth showing: from a panic on where there is one, else the last lines."""
+    lines = console.tail(_SEARCHED)
+    for number, text in enumerate(lines):
+        if PANIC.search(text):
+            return lines[max(0, number - _BEFORE_PANIC) :][:_TAIL]
+    return lines[-_TAIL:]
+
+
 def boot_error(guest: Guest, seen: Seen, allowed: float) -> BootError:
     """The error for a boot that ended in some other way than a ready guest."""
     text = _whole_line(guest, seen)
@@ -97,7 +114,7 @@ def boot_error(guest: Guest, seen: Seen, allowed: float) -> BootError:
             if idle > 5
             else "it was still writing: a slow kernel or machine; give it more with --boot-deadline"
         )
-    return BootError(message, hint=hint, log=guest.console.log, details=guest.console.tail(_TAIL))
+    return BootError(message, hint=hint, log=guest.console.log, details=last_words(guest.console))
 
 
 def _whole_line(guest: Guest, seen: Seen) -> str:
@@ -151,21 +168,21 @@ def _log_in(guest: Guest, deadline: float) -> None:
         guest._ssh = connect(port=guest.ssh_port, keys=guest.keys, deadline=deadline, alive=lambda: guest.alive)
     except (HostKeyMismatch, LoginRefused) as error:
         raise BootError(
-            error.message, hint=error.hint, log=guest.console.log, details=guest.console.tail(_TAIL)
+            error.message, hint=error.hint, log=guest.console.log, details=last_words(guest.console)
         ) from error
     except NoAnswer as error:
         raise BootError(
             f"the guest booted, but there is no way in: {error.message}",
             hint="the kernel needs NET, INET, VIRTIO_NET and VIRTIO_PCI built in (=y)",
             log=guest.console.log,
-            details=guest.console.tail(_TAIL),
+            details=last_words(guest.console),
         ) from error
     except GuestError as error:
         guest.wait_end(deadline=2.0)
         raise BootError(
             f"the guest ended before it took a command: {guest.describe_end()}",
             log=guest.console.log,
-            details=guest.console.tail(_TAIL),
+            details=last_words(guest.console),
         ) from error
 
 

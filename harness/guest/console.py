@@ -221,6 +221,11 @@ class Console:
                     remaining = min(remaining, begin + silence - now)
                 self._changed.wait(remaining)
 
+    def wait_closed(self, *, deadline: float) -> bool:
+        """Wait until all that QEMU passed on before its end has been read; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed, deadline)
+
     def close(self, *, deadline: float = 5.0) -> None:
         """Read what is left once QEMU is gone, then end. Bounded by ``deadline`` seconds."""
         self._thread.join(deadline if self._closed else 0.5)

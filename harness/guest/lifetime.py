@@ -174,11 +174,13 @@ class Guest:
         status = self.exit_status
         if status is None:
             return "QEMU is running"
+        panic = boot.panic_reason(self.console)
         why = {
             "guest-shutdown": "the guest powered off",
-            "guest-reset": "the guest reset itself (a panic does, with panic=-1)",
-            "guest-panic": "the guest panicked",
+            "guest-reset": "the guest reset itself",
         }.get(self.shutdown_reason)
+        if panic:
+            why = f"the kernel panicked: {panic}"
         if why is None and status == 0:
             why = "the guest powered off or reset itself"
         words = f"QEMU ended with {process.describe_exit(status)}"
@@ -195,11 +197,12 @@ class Guest:
         try:
             yield
         except GuestError as error:
-            self.wait_end(deadline=0.5)  # the connection ends a little before the process does
+            self.wait_end(deadline=1.0)  # the connection ends a little before the process does
             if not self.alive:
+                self.console.wait_closed(deadline=2.0)
                 error.message = f"{error.message}; {self.describe_end()}"
                 error.args = (error.message,)
-            error.details = error.details or self.console.tail(15)
+            error.details = error.details or boot.last_words(self.console)
             error.log = error.log or self.console.log
             raise
 

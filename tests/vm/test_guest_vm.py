@@ -232,7 +232,7 @@ def test_a_guest_that_powers_off_while_a_command_runs(guest: Guest) -> None:
 
 
 def test_a_guest_that_panics_while_a_command_runs(guest: Guest) -> None:
-    with pytest.raises(GuestError) as caught:
+    with pytest.raises(GuestError, match="the kernel panicked: sysrq triggered crash") as caught:
         guest.run("echo c >/proc/sysrq-trigger; sleep 100", deadline=60)
     assert any("Kernel panic" in line for line in caught.value.details)
 

@@ -122,6 +122,16 @@ def test_a_panic_that_resets_the_guest_is_still_called_a_panic(
         boot(fake_plan(script), paths, tmp_path / "run")
 
 
+def test_a_panic_is_the_reason_and_its_report_is_shown(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    report = ";".join(f"say frame {number}" for number in range(60))
+    script = f"say before;{READY};say Kernel panic - not syncing: Fatal exception;{report};shutdown guest-reset;exit 0"
+    with start(fake_plan(script), folder=tmp_path / "run", paths=paths, ssh=False) as guest:
+        guest.wait_end(deadline=20)
+        assert guest.describe_end() == "the kernel panicked: Fatal exception; QEMU ended with exit status 0"
+        words = booting.last_words(guest.console)
+        assert words[:4] == ("before", "harness-init: ready", "Kernel panic - not syncing: Fatal exception", "frame 0")
+
+
 def test_what_init_complains_of_is_the_message(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
     script = "say harness-init: failed: no overlay file system (OVERLAY_FS in the kernel?);wait"
     with pytest.raises(BootError, match=r"init gave up: no overlay file system \(OVERLAY_FS"):
