@@ -94,14 +94,50 @@ expect_direct() {
 	[ -z "$direct_group" ] || expect_charged "$direct_group" "$stored"
 }
 
+# expect_software: nothing of what is stored since mark is on a node, it is in the pool. Sets $stored.
+expect_software() {
+	stored
+	for direct_each in $begun; do
+		direct "$direct_each"
+		expect_eq "$direct" 0 "pages of node $direct_each in use, with $stored pages stored"
+	done
+	zswap_since pool_total_size
+	expect_ge "$counter" $((stored * 32)) "growth of pool_total_size, with $stored pages stored"
+}
+
+# expect_sum: what is stored since mark is on the nodes or in the pool. Sets $stored, $on_nodes and $in_pool (pages).
+expect_sum() {
+	stored
+	on_nodes=0
+	for direct_each in $begun; do
+		direct "$direct_each"
+		on_nodes=$((on_nodes + direct))
+	done
+	in_pool=$((stored - on_nodes))
+	expect_ge "$in_pool" 0 "pages stored ($stored) less those on nodes ($on_nodes)"
+	zswap_since pool_total_size
+	# the smallest that zsmalloc gives out is 32 bytes (ZS_MIN_ALLOC_SIZE)
+	expect_ge "$counter" $((in_pool * 32)) "growth of pool_total_size, with $in_pool pages in the pool"
+	[ "$in_pool" -gt 0 ] || expect_le "$counter" 0 "growth of pool_total_size, with no page in the pool"
+}
+
 # expect_charged GROUP PAGES: the group has so many pages in zswap, all of them whole
 expect_charged() {
-	memory_stat "$1" zswapped
-	expect_eq "$stat" $(($2 * 4096)) "zswapped of memory.stat, with $2 pages stored directly"
-	memory_stat "$1" zswap
-	expect_eq "$stat" $(($2 * 4096)) "zswap of memory.stat, with $2 pages stored directly"
+	expect_stat "$1" zswapped $(($2 * 4096)) "with $2 pages stored directly"
+	expect_stat "$1" zswap $(($2 * 4096)) "with $2 pages stored directly"
 	read_value direct_value "$1/memory.zswap.current"
 	expect_eq "$direct_value" $(($2 * 4096)) "memory.zswap.current, with $2 pages stored directly"
+}
+
+# expect_stat GROUP NAME VALUE WHEN: a line of memory.stat. The kernel sums it up when enough has changed, else every
+# two seconds (flush_memcg_stats_dwork() in mm/memcontrol.c), so the value has four to come true.
+expect_stat() {
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		memory_stat "$1" "$2"
+		[ "$stat" != "$3" ] || return 0
+		sleep 0.2
+	done
+	expect_eq "$stat" "$3" "$2 of memory.stat, $4"
 }
 
 # settled: without swap nothing is stored and no page of the nodes is in use, to the page
@@ -138,6 +174,7 @@ filled() {
 
 # try_state STATE BLOCK: $outcome of putting a memory block online or offline, within half a minute
 try_state() {
+	# shellcheck disable=SC2016 # of the other shell
 	outcome timeout 30 sh -c 'echo "$1" >"$2/state"' sh "$1" "$2"
 }
 
