@@ -218,7 +218,7 @@ case_allowed_nodes() {
 # Before its memory is online and after it, the answers are the same.
 case_offline_node() {
 	cxl_offline "$private_region"
-	defer cxl_online "$private_region"
+	defer online_first "$private_region"
 	expect_node "$private" private
 	refused EINVAL membind range bind "$private" 16K
 	refused EINVAL membind task bind "$private" 16K
@@ -232,6 +232,7 @@ case_offline_node() {
 
 # The policy's pages when the private node in its mask comes and goes.
 case_policy_while_the_node_comes_and_goes() {
+	defer online_first "$private_region"
 	pattern_start -s 256K -n "$near,$private" -p bind
 	for _ in 1 2; do
 		ask drop
@@ -243,7 +244,7 @@ case_policy_while_the_node_comes_and_goes() {
 		ask fill
 		ask nodes
 		expect_eq "$answer" "nodes $near=64"
-		cxl_online "$private_region"
+		online_first "$private_region"
 	done
 	ask verify
 	expect_eq "$answer" "verify good=64 bad=0"

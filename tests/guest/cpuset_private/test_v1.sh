@@ -181,11 +181,11 @@ case_hotplug() {
 	v1_new a
 	expect_value "$group/cpuset.mems_sysram" "$near"
 	cxl_offline "$private_region"
-	defer cxl_online "$private_region"
+	defer online_first "$private_region"
 	sleep 0.2
 	expect_value "$v1/cpuset.mems_sysram" "$ram_nodes"
 	expect_value "$group/cpuset.mems_sysram" "$near"
-	cxl_online "$private_region"
+	online_first "$private_region"
 	sleep 0.2
 	expect_value "$v1/cpuset.mems_sysram" "$ram_nodes"
 	expect_value "$group/cpuset.mems_sysram" "$near"

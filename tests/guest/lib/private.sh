@@ -164,10 +164,17 @@ private_bind() {
 	cxl_blocks "$region"
 }
 
-# online KIND [STATE]: and online
+# online KIND: and its first memory block online, which makes a node as well as all of them do, and goes sooner
 online() {
 	bound "$1"
-	cxl_online "$region" "${2:-online_movable}"
+	online_first "$region"
+}
+
+online_first() {
+	cxl_blocks "$1"
+	[ -n "$blocks" ] || fail "$1 has no memory blocks"
+	read_value private_value "${blocks%% *}/state"
+	[ "$private_value" = online ] || write_file online_movable "${blocks%% *}/state"
 }
 
 # gone: delete $region and give its capacity back, in the middle of a case
@@ -238,6 +245,12 @@ expect_tier() {
 expect_kib() {
 	node_meminfo "$1" MemTotal
 	expect_eq "$kib" $(($2 >> 10)) "MemTotal of node $1 in KiB"
+}
+
+# expect_blocks NODE COUNT: how many memory blocks it has online
+expect_blocks() {
+	read_value private_value /sys/devices/system/memory/block_size_bytes
+	expect_kib "$1" $((0x$private_value * $2))
 }
 
 # region_size: $bytes of $region

@@ -27,7 +27,7 @@ case_private_again_and_again() {
 	first=$region first_node=$node
 	read_value first_resource "$cxl/$region/resource"
 	gone
-	for round in 1 2 3; do
+	for round in 1 2; do
 		online private
 		expect_eq "$region" "$first" "name ($round)"
 		expect_eq "$node" "$first_node" "node ($round)"
@@ -36,20 +36,6 @@ case_private_again_and_again() {
 		gone
 		expect_node "$node" none "after $round"
 	done
-}
-
-case_private_then_ram() {
-	need_program pattern
-	online private
-	expect_node "$node" private
-	unusable "$node"
-	gone
-	expect_node "$node" none
-	online ram
-	expect_node "$node" ram
-	usable "$node"
-	cxl_offline "$region"
-	expect_node "$node" none "RAM, offline"
 }
 
 case_ram_then_private() {
@@ -64,7 +50,7 @@ case_ram_then_private() {
 	unusable "$node"
 }
 
-case_private_ram_private_ram() {
+case_private_and_ram_by_turns() {
 	need_program pattern
 	for round in 1 2; do
 		online private
@@ -74,6 +60,8 @@ case_private_ram_private_ram() {
 		online ram
 		expect_node "$node" ram "$round"
 		usable "$node"
+		cxl_offline "$region"
+		expect_node "$node" none "RAM, offline $round"
 		gone
 		expect_node "$node" none "$round"
 	done
@@ -94,7 +82,7 @@ case_new_region_has_no_type() {
 
 case_unbind_and_bind() {
 	bound private
-	for round in 1 2 3; do
+	for round in 1 2; do
 		cxl_unbind "$region"
 		is_unbound "$region"
 		expect_node "$node" none "unbound $round"
@@ -127,7 +115,7 @@ case_unbind_and_bind_with_memory() {
 
 case_commit_again_and_again() {
 	bound private
-	for round in 1 2 3; do
+	for round in 1 2; do
 		write_file 0 "$cxl/$region/commit"
 		is_unbound "$region"
 		expect_node "$node" none "uncommitted $round"
@@ -165,7 +153,7 @@ case_other_sizes() {
 		cxl_get "$device" ram
 		[ "$cxl_value" -ge $((cxl_unit * 2)) ] || skip "$device has no more than 256 MiB"
 	done
-	for units in 1 2 1; do
+	for units in 1 2; do
 		# shellcheck disable=SC2086 # a list
 		attach private $((cxl_unit * units)) $chosen
 		private_commit private

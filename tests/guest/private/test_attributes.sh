@@ -215,7 +215,7 @@ case_type_after_commit_is_busy() {
 	expect_value "$cxl/$region/private_type" zswap
 	private_bind
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
-	cxl_online "$region"
+	online_first "$region"
 	expect_errno EBUSY write_file zswap "$cxl/$region/private_type"
 	expect_value "$cxl/$region/private_type" zswap
 	cxl_offline "$region"
@@ -257,7 +257,7 @@ case_a_ram_region_stays_one() {
 		expect_value "$cxl/$region/private_type" ""
 	fi
 	private_bind
-	cxl_online "$region"
+	online_first "$region"
 	expect_node "$node" ram
 }
 

@@ -210,7 +210,7 @@ case_without_type() {
 	private_bind
 	is_bound "$region"
 	expect_node "$node" private
-	cxl_online "$region"
+	online_first "$region"
 	expect_node "$node" private online
 }
 
@@ -264,7 +264,7 @@ fixed() {
 	for state in committed bound online; do
 		case $state in
 		bound) private_bind ;;
-		online) cxl_online "$region" ;;
+		online) online_first "$region" ;;
 		esac
 		said="$said$state: "
 		try size write_file 0 "$cxl/$region/size"

@@ -15,14 +15,14 @@ setup_program() {
 	zswap_on
 }
 
-pages=1024 # 4 MiB, of which at least half must arrive
+pages=512 # 2 MiB, of which at least half must arrive
 
 # stored: a process with all its pages swapped out, and they are on the node
 stored() {
 	online private
 	node_meminfo "$node" MemFree
 	free=$kib
-	pattern_start -s 4M
+	pattern_start -s 2M
 	ask fill
 	out
 	node_meminfo "$node" MemFree
@@ -38,6 +38,8 @@ intact() {
 try_offline() {
 	left=
 	for block in $blocks; do
+		read_value state "$block/state"
+		[ "$state" = online ] || continue
 		# shellcheck disable=SC2016 # for the inner shell
 		timeout 2 sh -c 'echo offline >"$1"' offline "$block/state" || note "${block##*/} stays: status $?"
 		read_value state "$block/state"
@@ -98,7 +100,7 @@ case_offline_after_the_owner_ended() {
 
 # Without pages, however many zswap has elsewhere: those that were stored before the region came.
 case_offline_without_pages() {
-	pattern_start -s 4M
+	pattern_start -s 2M
 	ask fill
 	out
 	online private
@@ -110,7 +112,7 @@ case_offline_without_pages() {
 }
 
 case_memory_comes_and_goes_beside_pages() {
-	pattern_start -s 4M
+	pattern_start -s 2M
 	ask fill
 	for _ in 1 2; do
 		online private

@@ -35,16 +35,15 @@ case_two_private_nodes() {
 	expect_node "$one" private "both online"
 	expect_node "$two" private "both online"
 	expect_value "$cxl/$one_region/private_type" zswap
-	region_size
-	expect_kib "$two" "$bytes"
+	expect_blocks "$two" 1
 	cxl_offline "$one_region"
 	expect_node "$two" private "the first offline"
 	cxl_unbind "$one_region"
 	expect_node "$one" none "the first unbound"
 	expect_node "$two" private "the first unbound"
-	expect_kib "$two" "$bytes"
+	expect_blocks "$two" 1
 	cxl_bind "$one_region"
-	cxl_online "$one_region"
+	online_first "$one_region"
 	expect_node "$one" private "the first bound again"
 	cxl_offline "$two_region"
 	cxl_unbind "$two_region"
@@ -52,15 +51,15 @@ case_two_private_nodes() {
 	expect_node "$two" none "the second unbound"
 }
 
-# Both orders of going, each with the other's memory online.
+# Both orders of going.
 case_two_private_nodes_go_in_either_order() {
 	need_places 2
 	for order in 1 2; do
 		place 1
-		online private
+		bound private
 		one=$node one_region=$region one_root=$root
 		place 2
-		online private
+		bound private
 		two=$node two_region=$region two_root=$root
 		if [ "$order" -eq 1 ]; then
 			cxl_delete "$one_root" "$one_region"
@@ -122,7 +121,7 @@ case_ram_then_private_node() {
 	cxl_offline "$ram_region"
 	expect_node "$ram" none "RAM, offline"
 	expect_node "$private" private
-	cxl_online "$ram_region"
+	online_first "$ram_region"
 	expect_node "$ram" ram
 	expect_node "$private" private
 	gone
@@ -168,7 +167,7 @@ case_private_on_a_node_with_ram() {
 	cxl_offline "$ram_region"
 	cxl_unbind "$ram_region"
 	private_bind
-	cxl_online "$region"
+	online_first "$region"
 	expect_eq "$node" "$ram" "node of the private region"
 	expect_node "$node" private "after the RAM went"
 }
@@ -225,21 +224,20 @@ case_two_private_regions_on_one_node() {
 	private_bind
 	expect_eq "$node" "$one_node" "node of the second region"
 	expect_node "$node" private "both bound"
-	cxl_online "$two"
-	region_size
-	expect_kib "$node" $((bytes * 2))
+	online_first "$two"
+	expect_blocks "$node" 2
 	cxl_offline "$one"
 	cxl_unbind "$one"
 	expect_node "$node" private "the first unbound"
-	expect_kib "$node" "$bytes"
+	expect_blocks "$node" 1
 	cxl_bind "$one"
-	cxl_online "$one"
+	online_first "$one"
 	expect_node "$node" private "the first bound again"
-	expect_kib "$node" $((bytes * 2))
+	expect_blocks "$node" 2
 	cxl_offline "$two"
 	cxl_unbind "$two"
 	expect_node "$node" private "the second unbound"
-	expect_kib "$node" "$bytes"
+	expect_blocks "$node" 1
 	cxl_offline "$one"
 	cxl_unbind "$one"
 	expect_node "$node" none "both unbound"
