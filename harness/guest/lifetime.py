@@ -23,6 +23,7 @@ from harness import process
 from harness.errors import GuestError
 from harness.guest import boot, host
 from harness.guest import deadline as deadlines
+from harness.guest.connection import connect
 from harness.guest.console import Console
 from harness.guest.keys import RunKeys, make_keys, write_private
 from harness.guest.plan import escaped
@@ -149,6 +150,10 @@ class Guest:
         """Read a file of the guest."""
         with self._explained():
             return self._link().get(path, deadline=deadline, limit=limit)
+
+    def connection(self) -> Any:
+        """A ``fabric.Connection`` of its own to the guest, for tests and tasks in Python; the caller closes it."""
+        return connect(port=self.ssh_port, key_file=self.key_file, known_hosts=self.known_hosts)
 
     def open_shell(self, terminal: str, columns: int, lines: int) -> Any:
         """A login shell with a terminal, as a paramiko channel that the caller closes."""

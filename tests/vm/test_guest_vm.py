@@ -20,12 +20,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko  # type: ignore[import-untyped]
 import pytest
 
 from harness import accel, kvm_probe, pipeline, process, profile
 from harness import topology as topologies
 from harness.errors import BootError, EnvironmentFailure, GuestError
 from harness.guest import Guest, kernel_file, plan, start
+from harness.guest.connection import connect
+from harness.guest.keys import make_keys
 from harness.paths import Paths, default_paths
 from harness.progress import Quiet, QuietView
 from harness.store import Store
@@ -323,3 +326,17 @@ def _running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_fabric_connection_runs_commands_and_moves_files(guest: Guest) -> None:
+    with guest.connection() as connection:
+        assert connection.run("echo hello; uname -s", hide=True).stdout == "hello\nLinux\n"
+        assert connection.run("exit 3", hide=True, warn=True).exited == 3
+
+
+def test_a_fabric_connection_refuses_a_guest_with_another_key(guest: Guest, tmp_path: Path) -> None:
+    other = tmp_path / "known_hosts"
+    other.write_text(f"[127.0.0.1]:{guest.ssh_port} {make_keys().host_public}\n")
+    connection = connect(port=guest.ssh_port, key_file=guest.key_file, known_hosts=other)
+    with connection, pytest.raises(paramiko.BadHostKeyException):
+        connection.open()
