@@ -183,7 +183,7 @@ case_pattern_reads_back() {
 # page, page N of the region is page N / ways of device N modulo ways.
 case_pages_alternate_between_the_devices() {
 	need_program pattern
-	[ "$window_ways" -eq 1 ] || skip "the window interleaves by $window_granularity bytes, which is less than a page"
+	[ "$window_ways" -eq 1 ] || skip "the window interleaves, so no region shows one device alone"
 	# shellcheck disable=SC2086 # a list
 	cxl_build ram 4096 "$cxl_unit" $members
 	cxl_bind "$region"
