@@ -27,7 +27,7 @@ static const char usage_text[] =
 "  -n STEPS    of each task at least, however long they take (default 0)\n"
 "  -S SEED     default 1\n"
 "  -g CGROUP   join the cgroup first\n"
-"  -B          write one wrong word after a while, to see that it is found\n"
+"  -B          write a wrong word before the last verification, to see it found\n"
 "Ends with a verification of every page and one line:\n"
 "  stress seed=N steps=N pages=VERIFIED pageouts=N forks=N exits=N bad=N\n"
 "Exit status: 0 all pages were right, 1 one was not or a task died, 2 usage.\n";
@@ -288,8 +288,6 @@ static void step(void)
 		count(&board->exits, 1);
 		_exit(AGAIN);	/* with pages stored; another takes its number */
 	}
-	if (options.spoil && steps == 20)
-		page_at(pages / 2)[100] ^= 1;
 }
 
 __attribute__((noreturn))
@@ -315,6 +313,8 @@ static void run_task(unsigned long number, unsigned long round)
 		count(&board->steps, 1);
 	}
 	reap(1);
+	if (options.spoil)
+		page_at(pages / 2)[100] ^= 1;
 	verify(0, pages);
 	_exit(ENDED);
 }

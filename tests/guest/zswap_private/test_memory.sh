@@ -40,6 +40,40 @@ case_node_comes_with_pages_stored() {
 	verified 512
 }
 
+# The checks of this suite tell software from direct, and a page too many or too few on the node.
+case_checks_complain() {
+	offline_again
+	begin
+	pattern_start -s 1M -g "$group"
+	filled 256
+	expect_complaint "growth of pool_total_size, with*" expect_direct
+	is_online
+	verified 256
+	mark
+	filled 256
+	expect_direct
+	expect_complaint "growth of pool_total_size*expected at least*" expect_in_pool
+	expect_complaint "pages of node $node in use, with * pages stored is*expected '0'" expect_software
+	eval "exact=\$mark_used_$node"
+	eval "mark_used_$node=\$((exact + 1))"
+	expect_complaint "pages of node $node in use, of those that zswap stores is*" expect_direct
+	verified 256
+	expect_complaint "pages of node $node in use without swap is*" settled_now
+	eval "mark_used_$node=\$((exact - 1))"
+	expect_complaint "pages of node $node in use without swap is*" settled_now
+	eval "mark_used_$node=\$exact"
+	filled 256
+	expect_complaint "zswap*of memory.stat*" expect_charged "$group" $((stored + 1))
+	expect_complaint "pages stored without swap is*" settled_now
+	verified 256
+}
+
+# a node that took pages which zswap does not count there
+expect_in_pool() {
+	eval "mark_used_$node=\$((mark_used_$node + 256))"
+	expect_sum
+}
+
 # offline_again: the memory of the node is offline, until the end of the case at most
 offline_again() {
 	write_file offline "$block/state"

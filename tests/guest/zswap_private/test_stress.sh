@@ -4,7 +4,8 @@
 # pages while limits change, zswap and swap go off and on, and the memory of the private nodes comes and goes. Every page
 # is verified on its way back, and now and then the tasks are frozen to see that all adds up.
 #
-# HARNESS_STRESS (30s, 10m, 8h; default 5s, and never less than 60 steps of each task), HARNESS_SEED (default 1) and HARNESS_STRESS_SIZE (default 64M).
+# HARNESS_STRESS (30s, 10m, 8h; default 5s; never less than 60 steps of each task), HARNESS_SEED (default 1) and
+# HARNESS_STRESS_SIZE (default 64M).
 . "${0%/*}/../lib/ktap.sh"
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
