@@ -181,6 +181,7 @@ case_type_refuses_the_rest() {
 	cxl_new_region private
 	refuse_types ""
 	write_file zswap "$cxl/$region/private_type"
+	wrong_types='nonsense none'
 	refuse_types zswap
 }
 

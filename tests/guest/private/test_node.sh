@@ -110,7 +110,8 @@ case_online_node_is_empty() {
 }
 
 case_memory_is_movable() {
-	online private
+	bound private
+	cxl_online "$region"
 	for block in $blocks; do
 		expect_value "$block/valid_zones" Movable
 	done
