@@ -15,7 +15,7 @@ REST = " to mount root fs on unknown-block(0,0)\r\n"
     ("script", "says"),
     [
         (
-            f"raw {PANIC.encode().hex()};sleep 0.3;raw {REST.encode().hex()};shutdown guest-panic;exit 1",
+            f"sleep 1.5;raw {PANIC.encode().hex()};sleep 0.3;raw {REST.encode().hex()};shutdown guest-panic;exit 1",
             "VFS: Unable to mount root fs on unknown-block(0,0)",  # a line that comes in two parts
         ),
         ("say Linux version 6.12;shutdown guest-shutdown;exit 0", "ended before it was ready: the guest powered off"),
