@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# A region is taken away with its memory online and pages of zswap on it. Where the kernel cannot do that, the memory is
+# its own until the next boot (as that of a busy RAM region), so this program comes last, and fails there.
+. "${0%/*}/../lib/ktap.sh"
+. "${0%/*}/../lib/cxl.sh"
+. "${0%/*}/../lib/node.sh"
+. "${0%/*}/../lib/cgroup.sh"
+. "${0%/*}/../lib/pattern.sh"
+. "${0%/*}/../lib/zswap.sh"
+. "${0%/*}/../lib/private.sh"
+. "${0%/*}/../lib/zswap_private.sh"
+
+setup_program() {
+	direct_on
+}
+
+# Whatever became of the region, what was stored is counted where it is, and reads back.
+after_removal() {
+	if [ -e "$block" ]; then
+		note "the memory is still there after $1"
+		expect_direct
+	else
+		expect_software
+		zswap_since written_back_pages
+		expect_eq $((stored + counter)) "$all" "pages stored and written back"
+	fi
+	verified 1024
+	zswap_since stored_pages
+	expect_eq "$counter" 0 "pages stored after all were read"
+	[ ! -e "$block" ] || fail "the memory of $region is online after $1, with no page on it"
+	expect_node "$node" none "after $1"
+	filled 1024
+	expect_software
+	verified 1024
+}
+
+case_unbind_with_pages_stored() {
+	direct_node
+	begin
+	pattern_start -s 4M -k mixed -g "$group"
+	filled 1024
+	expect_direct
+	all=$stored
+	outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
+	note "unbind with $all pages on the node: $outcome"
+	after_removal unbind
+	cxl_bind "$region"
+	cxl_dax "$region"
+	write_file online_movable "$block/state"
+	mark
+	filled 1024
+	expect_direct
+	expect_ge "$stored" "$all" "pages stored when the region is bound again"
+	verified 1024
+}
+
+case_delete_with_pages_stored() {
+	direct_node
+	begin
+	pattern_start -s 4M -k mixed -g "$group"
+	filled 1024
+	expect_direct
+	all=$stored
+	outcome timeout 60 sh -c "echo $region >$cxl/$root/delete_region"
+	note "delete_region with $all pages on the node: $outcome"
+	after_removal delete_region
+}
+
+case_unbind_while_tasks_store() {
+	direct_node
+	begin
+	pattern -g "$group" -j 3 -s 2M -k mixed -w 50 fill pageout churn 150 verify pageout churn 100 verify \
+		>"$KTAP_TMP/tasks" 2>&1 &
+	pid=$!
+	times=0
+	while pattern_lives $pid; do
+		outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
+		[ ! -e "$block" ] || fail "the memory of $region is there after unbind: $outcome"
+		! node_is_private "$node" || fail "node $node is private, and its region is not bound"
+		cxl_bind "$region"
+		cxl_dax "$region"
+		write_file online_movable "$block/state"
+		times=$((times + 1))
+		sleep 0.2
+	done
+	status=0
+	wait $pid || status=$?
+	note "$times times unbound and bound"
+	expect_eq $status 0 "exit status of the tasks ($(tail -n 5 "$KTAP_TMP/tasks"))"
+	expect_eq "$(grep -c 'verify good=512 bad=0' "$KTAP_TMP/tasks")" 6 "verifications"
+}
+
+ktap_main "$@"
