@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from tests.vm.conftest import command
 from tests.vm.outcome import Harness, Outcome
 
 pytestmark = pytest.mark.vm
+
+BEGUN = "begun"
 
 
 # KTAP by hand, so that nothing but the failure itself is tried.
@@ -50,6 +53,11 @@ if "--version" not in words and "stdio" not in words:
 os.environ.update({env!r})
 os.execv({argv!r}[0], [*{argv!r}, *words])
 """
+
+
+@pytest.fixture(autouse=True)
+def begun(tmp_path: Path) -> None:
+    (tmp_path / BEGUN).touch()
 
 
 @pytest.fixture
@@ -85,8 +93,13 @@ def qemu_with(tmp_path: Path) -> object:
 
 
 def left_behind(outcome: Outcome) -> list[str]:
-    """Processes that name the test's folder; scratch folders of processes that are gone."""
-    found = [str(folder) for folder in (default_paths().cache / "scratch").glob("*") if not _alive(folder)]
+    """Processes that name the test's folder; scratch folders of its time whose processes are gone."""
+    begun = (outcome.data.parent / BEGUN).stat().st_mtime
+    found = []
+    for folder in (default_paths().cache / "scratch").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another test's, which ends just now
+            if folder.stat().st_mtime > begun and not _alive(folder):
+                found.append(str(folder))
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -14,9 +14,9 @@ REST = " to mount root fs on unknown-block(0,0)\r\n"
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        (
+        (  # a line that comes in two parts
             f"sleep 1.5;raw {PANIC.encode().hex()};sleep 0.3;raw {REST.encode().hex()};shutdown guest-panic;exit 1",
-            "VFS: Unable to mount root fs on unknown-block(0,0)",  # a line that comes in two parts
+            "the kernel panicked before the guest was ready: VFS: Unable to mount root fs on unknown-block(0,0)\n",
         ),
         ("say Linux version 6.12;shutdown guest-shutdown;exit 0", "ended before it was ready: the guest powered off"),
         ("say Linux version 6.12;die", "ended before it was ready: QEMU ended with signal SIGKILL"),

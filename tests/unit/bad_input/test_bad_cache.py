@@ -99,7 +99,7 @@ def test_runs_at_the_same_time_build_once_and_all_end_well(bench: Bench) -> None
         for command in ("build", "build", "run", "run")
     ]
     texts = [run.communicate(timeout=DEADLINE)[0].decode() for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 3, 3], texts
+    assert [run.returncode for run in runs] == [0, 0, 3, 3], "\n----\n".join(texts)
     assert all("the guest's init gave up: nothing here" in text for text in texts[2:]), texts
     assert (bench.folder / "made").read_text() == "once\n"
     assert any("waiting for another run that uses kernel" in text for text in texts[:2]), texts
