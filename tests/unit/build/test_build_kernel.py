@@ -118,11 +118,16 @@ def test_a_killed_build_does_not_lose_warnings_either(bench: Bench) -> None:
 
 
 def test_a_build_error_is_the_first_failure_with_its_command(bench: Bench) -> None:
+    # both run at once; the one that fails later waits for the other, which waits until that one has begun
     broken = (
+        "while ! [ -e begun ]; do sleep 0.05; done\n"
         'echo "In file included from $srctree/mm/page_alloc.c:2:" >&2\n'
         "echo \"$srctree/include/x.h:12:3: error: 'spm' undeclared\" >&2\ntouch late; exit 1\n"
     )
-    late = 'sleep 0.2\necho "$srctree/fs/super.c:1:1: error: late" >&2\nexit 1\n'
+    late = (
+        "touch begun; while ! [ -e late ]; do sleep 0.05; done; sleep 0.5\n"
+        'echo "$srctree/fs/super.c:1:1: error: late" >&2\nexit 1\n'
+    )
     error = fails(bench, {"mm/page_alloc.c": broken, "fs/super.c": late})
     assert error.exit_code == 3
     assert "mm/page_alloc.o" in error.message and "'spm' undeclared" in error.message
