@@ -137,7 +137,9 @@ case_attributes_at_creation() {
 
 case_attribute_modes() {
 	cxl_new_region private
-	write_file 1 "$cxl/$region/interleave_ways"
+	# shellcheck disable=SC2086 # a list
+	private_list $chosen
+	write_file "$private_length" "$cxl/$region/interleave_ways"
 	for pair in private_type:644 mode:444 commit:644 size:644 resource:444 interleave_ways:644 \
 		interleave_granularity:644 target0:644; do
 		mode=$(stat -c %a "$cxl/$region/${pair%:*}")
