@@ -193,6 +193,23 @@ try_state() {
 	outcome timeout 30 sh -c 'echo "$1" >"$2/state"' sh "$1" "$2"
 }
 
+# need_time MIB SECONDS: skip where storing and reading so much would take longer, by the time that one MiB takes:
+# interleaved CXL memory, and some that is not, is emulated access by access
+need_time() {
+	pattern_name=four
+	pattern_start -s 1M -g "$group"
+	ask fill
+	ktap_read_uptime
+	time_begin=$ktap_uptime
+	ask pageout
+	ask verify
+	ktap_read_uptime
+	time_all=$(((ktap_uptime - time_begin) * $1 / 100))
+	pattern_stop
+	pattern_name=one
+	[ "$time_all" -le "$2" ] || skip "$1 MiB on node $node would take $time_all s, more than $2"
+}
+
 # vmstat NAME: $event of /proc/vmstat, empty without VM_EVENT_COUNTERS
 vmstat() {
 	event=

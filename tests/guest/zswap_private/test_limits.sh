@@ -181,6 +181,7 @@ case_full_node_spills() {
 	total=$((free / 256 + 16)) # MiB
 	meminfo MemFree
 	[ "$kib" -ge $((total * 1536)) ] || skip "this machine has too little memory to fill a node of $free pages"
+	need_time "$total" 100
 	pattern_start -s ${total}M -g "$group"
 	ask fill
 	mark

@@ -173,8 +173,7 @@ second_offline() {
 case_offline_and_online_while_tasks_store() {
 	begin
 	defer is_online
-	pattern -g "$group" -j 3 -s 2M -k mixed -w 30 fill pageout churn 60 verify pageout churn 60 verify \
-		>"$KTAP_TMP/tasks" 2>&1 &
+	swapstress -t 3 -n 30 -s 6M -j 3 -g "$group" >"$KTAP_TMP/tasks" 2>&1 &
 	pid=$!
 	moved=0
 	while pattern_lives $pid; do
@@ -187,7 +186,8 @@ case_offline_and_online_while_tasks_store() {
 	wait $pid || status=$?
 	note "$moved times offline and online"
 	expect_eq $status 0 "exit status of the tasks ($(tail -n 5 "$KTAP_TMP/tasks"))"
-	expect_eq "$(grep -c 'verify good=512 bad=0' "$KTAP_TMP/tasks")" 6 "verifications"
+	expect_match "$(tail -n 1 "$KTAP_TMP/tasks")" "stress *bad=0"
+	note "$(tail -n 1 "$KTAP_TMP/tasks")"
 }
 
 case_swapoff_while_tasks_store() {

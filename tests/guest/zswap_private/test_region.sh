@@ -176,6 +176,7 @@ case_two_nodes_one_full() {
 	total=$((free / 256 + 8)) # MiB
 	meminfo MemFree
 	[ "$kib" -ge $((total * 1536)) ] || skip "this machine has too little memory to fill a node of $free pages"
+	need_time "$total" 100
 	pattern_start -s ${total}M -g "$group"
 	ask fill
 	mark

@@ -70,8 +70,7 @@ case_delete_with_pages_stored() {
 case_unbind_while_tasks_store() {
 	direct_node
 	begin
-	pattern -g "$group" -j 3 -s 2M -k mixed -w 50 fill pageout churn 150 verify pageout churn 100 verify \
-		>"$KTAP_TMP/tasks" 2>&1 &
+	swapstress -t 3 -n 30 -s 6M -j 3 -g "$group" >"$KTAP_TMP/tasks" 2>&1 &
 	pid=$!
 	times=0
 	while pattern_lives $pid; do
@@ -88,7 +87,8 @@ case_unbind_while_tasks_store() {
 	wait $pid || status=$?
 	note "$times times unbound and bound"
 	expect_eq $status 0 "exit status of the tasks ($(tail -n 5 "$KTAP_TMP/tasks"))"
-	expect_eq "$(grep -c 'verify good=512 bad=0' "$KTAP_TMP/tasks")" 6 "verifications"
+	expect_match "$(tail -n 1 "$KTAP_TMP/tasks")" "stress *bad=0"
+	note "$(tail -n 1 "$KTAP_TMP/tasks")"
 }
 
 ktap_main "$@"
