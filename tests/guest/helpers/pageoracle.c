@@ -22,7 +22,7 @@ static const char usage_text[] =
 "active; else no allocation at all may happen. Exit status: 0 nothing foreign,\n"
 "1 foreign pages or files that disagree, 2 usage or files that are missing.\n";
 
-enum { GROUPS = 256, OWNERS = 8, SETTLE_TRIES = 40, REPORTS = 3 };
+enum { GROUPS = 256, OWNERS = 8, SETTLE_TRIES = 5, SETTLE_MS = 1500, REPORTS = 3 };
 
 /* Memory for objects of many users: never the owner's alone, whoever asked first. */
 static const char *const shared_pools[] = {
@@ -118,7 +118,7 @@ static int add_record(struct scan *scan, const struct ranges *ranges, char *reco
 {
 	unsigned long pfn, last = 0;
 	unsigned int order;
-	char *second = strchr(record, '\n'), *stack, *remark;
+	char *second = strchr(record, '\n'), *stack, *end;
 
 	if (!second || sscanf(record, "Page allocated via order %u", &order) != 1 ||
 	    sscanf(second, "\nPFN %lx", &pfn) != 1)
@@ -132,9 +132,10 @@ static int add_record(struct scan *scan, const struct ranges *ranges, char *reco
 	stack = strchr(second + 1, '\n');
 	if (stack)
 		*stack++ = '\0';
-	remark = stack ? strstr(stack, "Charged ") : NULL;
-	if (remark)
-		*remark = '\0';
+	for (end = stack; end && *end == ' '; end += strcspn(end, "\n"), end += *end != '\0')
+		;
+	if (end)
+		*end = '\0'; /* remarks: migrated, charged to a group */
 	add_group(scan, record, stack ? stack : "", 1UL << order);
 	return 1;
 }
@@ -256,13 +257,25 @@ static void nap(long milliseconds)
 	nanosleep(&time, NULL);
 }
 
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Look until all sources agree, as pages change hands between one look and the next; 0 if they never do. */
 static int settle(struct scan *scan, struct flag_counts *flags, struct zone_counts *zones,
 		  struct ranges *ranges)
 {
-	for (int i = 0; i < (*state_root ? 1 : SETTLE_TRIES); i++) {
+	const long start = milliseconds();
+
+	for (int i = 0; i < SETTLE_TRIES || milliseconds() - start < SETTLE_MS; i++) {
 		struct zone_counts again;
 
+		if (i && *state_root)
+			break;
 		if (i)
 			nap(25);
 		read_ranges(options.node, ranges);
@@ -347,14 +360,6 @@ static int glance(struct scan *scan)
 	print_groups(scan);
 	print_types(&flags);
 	return 1;
-}
-
-static long milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*

@@ -151,7 +151,8 @@ case_ram_beside_it_goes_offline() {
 	need_places 2
 	private=$node
 	place 2
-	online ram online_movable
+	bound ram
+	cxl_online "$region" online_movable
 	ram=$node
 	pattern_start -s 16M -n "$ram"
 	ask fill

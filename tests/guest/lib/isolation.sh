@@ -32,7 +32,8 @@ isolation_ram() {
 	need_file /sys/bus/dax/drivers/kmem "this kernel has no kmem driver for dax devices (CONFIG_DEV_DAX_KMEM)"
 	cxl_choose_least ram || skip "this machine has no CXL window with free RAM below it"
 	isolation_swap
-	online ram online_movable
+	bound ram
+	cxl_online "$region" online_movable
 	note "node $node is ordinary, movable only; judged by $(isolation_by)"
 }
 
@@ -142,6 +143,7 @@ isolation_fill() {
 }
 
 # watch [OPTIONS]: have pageoracle watch $node until `judge`
+# shellcheck disable=SC2120 # other files give it options
 watch() {
 	[ -z "${isolation_tight-}" ] || isolation_fill_all 4096
 	isolation_count=$((${isolation_count:-0} + 1))
@@ -190,6 +192,7 @@ expect_foreign() {
 
 # isolated CMD…: it succeeds, and $node stays its owner's all the while
 isolated() {
+	# shellcheck disable=SC2119 # no options
 	watch
 	expect_ok "$@"
 	expect_isolated

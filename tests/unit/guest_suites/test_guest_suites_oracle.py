@@ -70,8 +70,9 @@ class Node:
             f"Page allocated via order {order}, mask 0x140cca(GFP_HIGHUSER), pid 7, tgid 7 (cat), ts 123 ns\n"
             f"PFN {pfn:#x} type Movable Block 2 type Movable Flags 0x8(uptodate)\n"
             + "".join(f" {name}+0x1b/0x200\n" for name in stack)
+            + "Page has been migrated, last migrate reason: compaction\n" * (at % 2)
             + "Charged to memcg a\n\n"
-            for pfn, order, stack in places
+            for at, (pfn, order, stack) in enumerate(places)
         ]
 
 
