@@ -31,6 +31,7 @@ _SSH_SHARE = 0.3
 _SSH_AT_LEAST = 10.0
 _QMP_SECONDS = 30.0  # QEMU answers before the guest runs, so this is about the host alone
 _LINE_SECONDS = 1.0
+_END_SECONDS = 5.0  # for a process whose sockets are closed already, on a busy machine
 _TAIL = 25
 _SEARCHED = 200
 _BEFORE_PANIC = 5
@@ -143,9 +144,10 @@ def _attach(guest: Guest) -> None:
     try:
         guest._attach(deadline=_QMP_SECONDS)
     except (EnvironmentFailure, GuestError) as reason:
-        status = guest.wait_end(deadline=1.0)
+        status = guest.wait_end(deadline=_END_SECONDS)
         if status is None:
             raise
+        guest.console.wait_for((), deadline=_END_SECONDS)  # to its end: what was written may not have been read yet
         if guest.console.received:
             return
         raise qemu_failure(guest) from reason

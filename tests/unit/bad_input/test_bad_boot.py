@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.unit.bad_input.conftest import Bench
@@ -39,3 +41,21 @@ def test_a_qemu_that_refuses_its_options(bench: Bench) -> None:
     assert outcome.status == 4 and "QEMU did not start: exit status 1" in outcome.text, outcome.text
     assert outcome.results["verdict"] == "INFRA"
     assert bench.left_behind() == []
+
+
+LATE_READER = """
+import sys, time
+from harness.guest.console import Console
+take = Console._take
+Console._take = lambda *words: (time.sleep(0.5), take(*words))
+from harness.__main__ import main
+sys.argv[0] = "harness"
+main()
+"""
+
+
+def test_a_kernel_that_ends_before_its_console_was_read_is_no_qemu_that_did_not_start(bench: Bench) -> None:
+    bench.qemu("say Linux version 6.12;exit 0")
+    outcome = bench.execute([sys.executable, "-c", LATE_READER, *bench.argv("run")[3:]])
+    assert outcome.status == 3, outcome.text
+    assert outcome.results["verdict"] == "BOOT"
