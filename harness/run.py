@@ -213,8 +213,8 @@ class _Guests:
     def __enter__(self) -> _Guests:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._end()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self._end(hurried=kind is KeyboardInterrupt)
 
     def start(self) -> Guest:
         """End the guest before, if there is one, and start the next."""
@@ -231,8 +231,9 @@ class _Guests:
     def _boot(self, folder: Path, progress: Progress) -> Guest:
         return self._stack.enter_context(guest.start(self._plan, folder=folder, paths=self._paths, progress=progress))
 
-    def _end(self) -> None:
-        if self._guest is not None and self._guest.alive:
+    def _end(self, *, hurried: bool = False) -> None:
+        """End the guest; not ``hurried``, its kernel log is fetched before."""
+        if self._guest is not None and self._guest.alive and not hurried:
             with suppress(HarnessError):
                 text = self._guest.run("dmesg", deadline=_DMESG_SECONDS).stdout
                 self._folder.write(f"guests/{self._number}/dmesg.txt", text)

@@ -114,6 +114,10 @@ class Attempt:
                     self.spoilt = self.spoilt or f"{result.name} left the kernel with: {result.splat}"
                     if self._replaceable:
                         return
+        except KeyboardInterrupt:
+            self.spoilt = "interrupted"
+            self._ended = True  # the guest goes with the run: nothing in it is worth waiting for
+            raise
         finally:
             if not self._ended and not (self.spoilt and self._replaceable):  # a guest to be replaced ends with it
                 self._stop(gently=True)

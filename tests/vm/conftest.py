@@ -42,6 +42,11 @@ def harness(tmp_path: Path) -> Harness:
     return call
 
 
+def _heed_interrupts() -> None:
+    """A shell starts background jobs, and so perhaps this test run, with SIGINT ignored, which is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def interrupted(tmp_path: Path) -> Harness:
     """Run the command line, send it a signal once its output has a text, and give it ten seconds to end."""
@@ -50,7 +55,13 @@ def interrupted(tmp_path: Path) -> Harness:
         data = tmp_path / "data"
         log = tmp_path / "terminal"
         with open(log, "wb") as stream:
-            child = subprocess.Popen(command(data, *words), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
+            child = subprocess.Popen(
+                command(data, *words),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                preexec_fn=_heed_interrupts,
+            )
         try:
             until = time.monotonic() + DEADLINE
             while after not in log.read_text() and child.poll() is None and time.monotonic() < until:
