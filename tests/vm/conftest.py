@@ -28,16 +28,19 @@ def harness(tmp_path: Path) -> Harness:
 
     def call(*words: str | Path, env: dict[str, str] | None = None) -> Outcome:
         data = tmp_path / "data"
-        ended = subprocess.run(
+        with subprocess.Popen(
             command(data, *words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=DEADLINE,
             env={**os.environ, **(env or {})},
-            check=False,
-        )
-        return Outcome(status=ended.returncode, text=ended.stdout.decode(), data=data)
+        ) as child:
+            try:
+                text, _ = child.communicate(timeout=DEADLINE)
+            except BaseException:
+                child.kill()
+                raise
+        return Outcome(status=child.returncode, text=text.decode(), data=data, pid=child.pid)
 
     return call
 
@@ -71,6 +74,6 @@ def interrupted(tmp_path: Path) -> Harness:
         finally:
             child.kill()
             child.wait()
-        return Outcome(status=child.returncode, text=log.read_text(), data=data)
+        return Outcome(status=child.returncode, text=log.read_text(), data=data, pid=child.pid)
 
     return call

@@ -12,11 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """A command line that ended: status, what it printed, and the run folder where it made one."""
+    """A command line that ended: status, what it printed, its data folder and its process id."""
 
     status: int
     text: str
     data: Path
+    pid: int
 
     @property
     def folder(self) -> Path:

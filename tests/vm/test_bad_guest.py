@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -20,8 +19,6 @@ from tests.vm.conftest import command
 from tests.vm.outcome import Harness, Outcome
 
 pytestmark = pytest.mark.vm
-
-BEGUN = "begun"
 
 
 # KTAP by hand, so that nothing but the failure itself is tried.
@@ -53,11 +50,6 @@ if "--version" not in words and "stdio" not in words:
 os.environ.update({env!r})
 os.execv({argv!r}[0], [*{argv!r}, *words])
 """
-
-
-@pytest.fixture(autouse=True)
-def begun(tmp_path: Path) -> None:
-    (tmp_path / BEGUN).touch()
 
 
 @pytest.fixture
@@ -93,13 +85,8 @@ def qemu_with(tmp_path: Path) -> object:
 
 
 def left_behind(outcome: Outcome) -> list[str]:
-    """Processes that name the test's folder; scratch folders of its time whose processes are gone."""
-    begun = (outcome.data.parent / BEGUN).stat().st_mtime
-    found = []
-    for folder in (default_paths().cache / "scratch").glob("*"):
-        with contextlib.suppress(FileNotFoundError):  # another test's, which ends just now
-            if folder.stat().st_mtime > begun and not _alive(folder):
-                found.append(str(folder))
+    """Processes that name the test's folder; scratch folders that the command line made."""
+    found = [str(folder) for folder in (default_paths().cache / "scratch").glob(f"*-{outcome.pid}-*")]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -108,11 +95,6 @@ def left_behind(outcome: Outcome) -> list[str]:
         if str(outcome.data.parent) in words and int(process.name) != os.getpid():
             found.append(words)
     return found
-
-
-def _alive(scratch: Path) -> bool:
-    pid = scratch.name.split("-")[-2]
-    return not pid.isdigit() or Path("/proc", pid).exists()
 
 
 def test_a_kernel_that_panics_before_init(harness: Harness) -> None:
