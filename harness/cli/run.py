@@ -68,7 +68,7 @@ def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> i
     harness run --source tree:. --series git:origin/master..HEAD     my commits in this checkout
     harness run --suite cxl --suite zswap --topology two-devices     some suites, another machine
     harness run --case cxl/test_region:create_by_sysfs               one case
-    harness run --series '' --add-config lockdep                     the unpatched tree, with lockdep
+    harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
     """
     from harness import run  # not before help and usage errors: it imports every stage
 
