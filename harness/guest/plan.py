@@ -87,7 +87,8 @@ def command_line(append: str, *, accel: Accel, config: str) -> str:
     ends (``-no-reboot``); ``random.trust_cpu`` seeds the random generator from the CPU model's rdrand, so that sshd
     does not wait (Documentation/admin-guide/kernel-parameters.txt). Under TCG ``lpj`` spares each further CPU a
     calibration of its delay loop, which takes 0.2 s and, on a busy host, gives delays that are too short; the starter
-    fills in this machine's value, for which it needs the kernel's HZ.
+    fills in this machine's value, for which it needs the kernel's HZ. ``no_timer_check`` leaves out a test of the
+    timer's interrupt, which a busy host fails, and then the kernel panics.
     """
     hz = _HZ.search(config)
     words = [
@@ -99,6 +100,7 @@ def command_line(append: str, *, accel: Accel, config: str) -> str:
         "init=/sbin/harness-init",
         "panic=-1",
         "random.trust_cpu=1",
+        "no_timer_check",
         f"lpj={{lpj:{hz[1]}}}" if accel is Accel.TCG and hz else "",
         append.strip(),
     ]

@@ -13,12 +13,6 @@
 cxl=/sys/bus/cxl/devices
 cxl_unit=268435456 # 256 MiB: decoders and regions come in multiples of it (CXL 3.1 8.2.4.20)
 
-# The mode of an endpoint decoder cannot be set back to none (mode_store() in drivers/cxl/core/port.c takes ram and
-# pmem only), so it is left out of what a case has to restore.
-state() {
-	ktap_state | grep -v '/decoder[0-9.]*/mode:'
-}
-
 # cxl_real PATH: $cxl_path is PATH without symbolic links
 cxl_real() {
 	cxl_path=$(cd -P "$1" 2>/dev/null && echo "$PWD")

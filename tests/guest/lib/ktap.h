@@ -385,7 +385,7 @@ static char *ktap_snapshot(void)
 	static const char *const contents[] = {
 		"/proc/mounts", "/sys/devices/system/node/online", "/sys/devices/system/node/has_*",
 		"/sys/devices/system/memory/memory*/state", "/sys/devices/system/cpu/online",
-		"/sys/bus/cxl/devices/decoder*/mode", "/sys/bus/cxl/devices/decoder*/dpa_size",
+		"/sys/bus/cxl/devices/decoder*/dpa_size",
 		"/sys/module/zswap/parameters/*", "/sys/kernel/mm/numa/demotion_enabled",
 		"/sys/kernel/mm/transparent_hugepage/enabled", "/proc/sys/kernel/numa_balancing",
 		"/proc/sys/vm/nr_hugepages", "/proc/sys/vm/overcommit_memory", "/proc/sys/vm/swappiness",

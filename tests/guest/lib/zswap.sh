@@ -10,14 +10,6 @@ zswap=/sys/module/zswap/parameters
 zswap_debug=/sys/kernel/debug/zswap
 zswap_disk=${HARNESS_SWAP:-/dev/harness/swap}
 
-# How much of the swap is used is not a case's to restore.
-state() {
-	ktap_state | grep -v -e '/decoder[0-9.]*/mode:' -e '^/proc/swaps:'
-	while read -r zswap_name _ zswap_size _ zswap_priority; do
-		echo "swap: $zswap_name $zswap_size $zswap_priority"
-	done </proc/swaps
-}
-
 # zswap_on: for setup_program: zswap over the swap disk until the program ends, with the defaults of the kernel but for
 # a pool of 50 %. Whatever a case changes of the parameters, it restores. Skips without kernel support or disk.
 zswap_on() {

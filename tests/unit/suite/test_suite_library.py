@@ -112,7 +112,26 @@ def sh(shell: tuple[list[str], Path], body: str, *arguments: str, header: str = 
         ("case_x() { wait_for 2 true; }", "PASS", ""),
         ("case_x() { wait_for 1 false; }", "FAIL", "did not come true within 1 s"),
         ('case_x() { read_value v /proc/sys/kernel/ostype; expect_eq "$v" Linux; }', "PASS", ""),
+        (
+            'case_x() { read_value v /proc/sys/kernel/pid_max; expect_eq "$v" "$(cat /proc/sys/kernel/pid_max)"; }',
+            "PASS",
+            "",
+        ),
+        ("case_x() { read_value v /proc/sys/nonexistent; }", "FAIL", "cannot be read"),
         ("case_x() { read_value v /nonexistent; }", "FAIL", ""),
+        # what a case swaps is not its to restore, the swap itself is
+        (
+            'state() { printf "/proc/swaps:/dev/x partition\\t1020\\t\\t%s\\t\\t-2\\n" "$(cat "$KTAP_TMP/used" || echo 0)"; }\n'
+            'case_x() { echo 512 >"$KTAP_TMP/used"; }',
+            "PASS",
+            "",
+        ),
+        (
+            'state() { printf "/proc/swaps:/dev/x partition\\t1020\\t\\t0\\t\\t%s\\n" "$(cat "$KTAP_TMP/used" || echo 7)"; }\n'
+            'case_x() { echo 5 >"$KTAP_TMP/used"; }',
+            "FAIL",
+            "left state behind",
+        ),
         ("case_x() { sleep 100 & :; }", "PASS", ""),
     ],
 )
