@@ -121,13 +121,13 @@ def sh(shell: tuple[list[str], Path], body: str, *arguments: str, header: str = 
         ("case_x() { read_value v /nonexistent; }", "FAIL", ""),
         # what a case swaps is not its to restore, the swap itself is
         (
-            'state() { printf "/proc/swaps:/dev/x partition\\t1020\\t\\t%s\\t\\t-2\\n" "$(cat "$KTAP_TMP/used" || echo 0)"; }\n'
+            'state() { printf "/proc/swaps:/x file\\t99\\t\\t%s\\t\\t-2\\n" "$(cat "$KTAP_TMP/used" || echo 0)"; }\n'
             'case_x() { echo 512 >"$KTAP_TMP/used"; }',
             "PASS",
             "",
         ),
         (
-            'state() { printf "/proc/swaps:/dev/x partition\\t1020\\t\\t0\\t\\t%s\\n" "$(cat "$KTAP_TMP/used" || echo 7)"; }\n'
+            'state() { printf "/proc/swaps:/x file\\t99\\t\\t0\\t\\t%s\\n" "$(cat "$KTAP_TMP/used" || echo 7)"; }\n'
             'case_x() { echo 5 >"$KTAP_TMP/used"; }',
             "FAIL",
             "left state behind",
