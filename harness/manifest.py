@@ -18,18 +18,18 @@ from typing import Any
 import msgspec
 
 from harness import __version__, topology
-from harness.pipeline import BuiltKernel, Machine
+from harness.pipeline import Machine, Made
 from harness.profile import Profile
 from harness.results.record import Manifest
 from harness.store import value_digest
-from harness.values import AppliedSeries, QemuPlan
+from harness.values import Kernel, QemuPlan, Series
 
 
 def manifest(
     *,
     profile: Profile,
     selection: Sequence[str],
-    built: BuiltKernel | None,
+    made: Made,
     machine: Machine | None,
     plan: QemuPlan | None,
     command: Sequence[str],
@@ -42,12 +42,11 @@ def manifest(
         "profile": msgspec.to_builtins(profile),
         "selection": list(selection),
     }
-    if built is not None:
-        decides |= _kernel(built)
+    decides |= _kernel(made)
     if machine is not None:
         decides |= _machine(machine)
     if plan is not None:
-        decides["argv"] = portable_argv(plan, built, machine, cache)
+        decides["argv"] = portable_argv(plan, made.kernel, machine, cache)
         decides["accel"] = plan.accel.value
     circumstances = {
         "command": list(command),
@@ -66,14 +65,14 @@ def manifest(
     return Manifest(decides=decides, circumstances=circumstances)
 
 
-def portable_argv(plan: QemuPlan, built: BuiltKernel | None, machine: Machine | None, cache: Path) -> list[str]:
+def portable_argv(plan: QemuPlan, kernel: Kernel | None, machine: Machine | None, cache: Path) -> list[str]:
     """QEMU's argv with each file of the cache named by what it is: ``{kernel}``, ``{rootfs}``, ``{payload}``."""
     names: list[tuple[str, str]] = []
     if machine is not None:
         names += [(str(machine.rootfs.image), "{rootfs}"), (str(machine.payload.image), "{payload}")]
-    if built is not None:
-        names += [(str(built.kernel.vmlinux), "{kernel}")]
-        names += [(str(built.kernel.bzimage), "{kernel}")] if built.kernel.bzimage else []
+    if kernel is not None:
+        names += [(str(kernel.vmlinux), "{kernel}")]
+        names += [(str(kernel.bzimage), "{kernel}")] if kernel.bzimage else []
     names.append((str(cache), "{cache}"))
     words = []
     for word in plan.argv:
@@ -83,27 +82,30 @@ def portable_argv(plan: QemuPlan, built: BuiltKernel | None, machine: Machine | 
     return words
 
 
-def _kernel(built: BuiltKernel) -> dict[str, Any]:
-    tree = built.applied.tree
-    return {
-        "source": {
+def _kernel(made: Made) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if made.tree is not None:
+        tree = made.tree
+        known["source"] = {
             "spec": tree.spec,
             "version": tree.version,
             "commit": tree.commit,
             "tree": tree.tree_id,
             "origin": dict(tree.origin),
-        },
-        "series": _series(built.applied),
-        "config": {"fragments": list(built.config.fragments), "digest": built.config.digest},
-        "toolchain": built.kernel.toolchain,
-        "kernel": {"key": built.kernel.key, "release": built.kernel.release, "digest": built.kernel.digest},
-    }
+        }
+    if made.series is not None:
+        known["series"] = _series(made.series) | ({"commit": made.applied.commit} if made.applied is not None else {})
+    elif made.applied is not None:
+        known["series"] = None
+    if made.config is not None:
+        known["config"] = {"fragments": list(made.config.fragments), "digest": made.config.digest}
+    if made.kernel is not None:
+        known["toolchain"] = made.kernel.toolchain
+        known["kernel"] = {"key": made.kernel.key, "release": made.kernel.release, "digest": made.kernel.digest}
+    return known
 
 
-def _series(applied: AppliedSeries) -> dict[str, Any] | None:
-    series = applied.series
-    if series is None:
-        return None
+def _series(series: Series) -> dict[str, Any]:
     return {
         "name": series.name,
         "spec": series.spec,
@@ -112,7 +114,6 @@ def _series(applied: AppliedSeries) -> dict[str, Any] | None:
         "message_id": series.message_id,
         "base": series.base,
         "digest": series.digest,
-        "commit": applied.commit,
         "patches": [{"title": patch.title, "digest": patch.digest} for patch in series.patches],
     }
 

@@ -15,7 +15,18 @@ from harness.profile import Profile
 from harness.progress import StageView
 from harness.store import Store
 from harness.topology import Topology
-from harness.values import Acceleration, AppliedSeries, Kernel, KernelConfig, Payload, Qemu, QemuPlan, Rootfs
+from harness.values import (
+    Acceleration,
+    AppliedSeries,
+    Kernel,
+    KernelConfig,
+    Payload,
+    Qemu,
+    QemuPlan,
+    Rootfs,
+    Series,
+    Tree,
+)
 
 
 class Stages(Protocol):
@@ -33,6 +44,17 @@ class BuiltKernel:
     config: KernelConfig
     kernel: Kernel
     tools: toolchain.Toolchain
+
+
+@dataclass(slots=True, kw_only=True)
+class Made:
+    """What :func:`kernel_for` has made by now, stage by stage: a run that fails tells how far it came."""
+
+    tree: Tree | None = None
+    series: Series | None = None
+    applied: AppliedSeries | None = None
+    config: KernelConfig | None = None
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +79,29 @@ def check(profile: Profile, *, paths: Paths) -> Topology:
     return topology
 
 
-def kernel_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> BuiltKernel:
+def kernel_for(
+    profile: Profile, *, paths: Paths, store: Store, stages: Stages, made: Made | None = None
+) -> BuiltKernel:
     """Source, series, configuration, build: the kernel that the profile asks for, from the cache where it is there.
 
-    Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
+    ``made`` is filled on the way. Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
     """
+    made = made or Made()
     with stages.stage("source") as stage:
-        tree = source.obtain(profile.source, paths=paths, store=store, progress=stage)
+        made.tree = tree = source.obtain(profile.source, paths=paths, store=store, progress=stage)
         stage.result(f"{profile.source} → Linux {tree.version} ({tree.commit[:12]})")
     with stages.stage("series") as stage:
         patches = None
         if profile.series:
-            patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
-        applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
+            made.series = patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
+        made.applied = applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
         stage.result(_series_outcome(applied))
     with stages.stage("config") as stage:
         tools = toolchain.host_toolchain()
         requests = [kconfig.parse_request(text) for text in profile.config]
-        config = kconfig.configure(applied, requests, toolchain=tools, paths=paths, store=store, progress=stage)
+        made.config = config = kconfig.configure(
+            applied, requests, toolchain=tools, paths=paths, store=store, progress=stage
+        )
         for warning in config.warnings:
             stage.warn(warning)
         stage.result(f"{' '.join(config.fragments)} ({config.digest[:12]})")
@@ -85,6 +112,7 @@ def kernel_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) 
         warnings = sum(len(lines) for lines in kernel.warnings.values())
         noted = f", {warnings} compiler warnings" if warnings else ""
         stage.result(f"{kernel.release} ({kernel.key[:12]}{noted})", cached=cached)
+    made.kernel = kernel
     return BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools)
 
 

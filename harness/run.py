@@ -19,7 +19,7 @@ from harness.errors import EnvironmentFailure, HarnessError
 from harness.guest import Guest
 from harness.manifest import manifest
 from harness.paths import Paths
-from harness.pipeline import BuiltKernel, Machine
+from harness.pipeline import BuiltKernel, Machine, Made
 from harness.profile import Profile
 from harness.progress import Progress, View
 from harness.results import folder as run_folders
@@ -115,7 +115,7 @@ class _Run:
         self.store = store
         self.command = command
         self.started = time.time()
-        self.built: BuiltKernel | None = None
+        self.made = Made()
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
         self.outputs = _Outputs(folder)
@@ -124,14 +124,18 @@ class _Run:
         """All stages; raises what a stage raises."""
         profile = self.todo.profile
         self.machine = pipeline.machine_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
-        self.built = pipeline.kernel_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
-        self._keep_inputs(self.built)
-        self.plan = pipeline.guest_plan(profile, self.built, self.machine)
+        try:
+            built = pipeline.kernel_for(
+                profile, paths=self.paths, store=self.store, stages=self.recorder, made=self.made
+            )
+        finally:
+            self._keep_inputs()
+        self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
         started = time.monotonic()
         try:
             with _Guests(self.plan, folder=self.folder, paths=self.paths, recorder=self.recorder) as guests:
-                self._suites(guests, self.built)
+                self._suites(guests, built)
         finally:
             self.recorder.guest_seconds = time.monotonic() - started
             self.outputs.close()
@@ -142,7 +146,7 @@ class _Run:
             manifest(
                 profile=self.todo.profile,
                 selection=self.todo.cases,
-                built=self.built,
+                made=self.made,
                 machine=self.machine,
                 plan=self.plan,
                 command=self.command,
@@ -164,10 +168,11 @@ class _Run:
         for result in runner.run_all(self.todo.selections, config=built.config):
             self.recorder.case(result)
 
-    def _keep_inputs(self, built: BuiltKernel) -> None:
-        self.folder.write("config", built.config.text)
-        series = built.applied.series
-        for patch in series.patches if series is not None else ():
+    def _keep_inputs(self) -> None:
+        """The final configuration and the patches, as far as the run came: what a failed build is looked into with."""
+        if self.made.config is not None:
+            self.folder.write("config", self.made.config.text)
+        for patch in self.made.series.patches if self.made.series is not None else ():
             self.folder.write(f"series/{patch.number:04d}.patch", patch.content)
 
 

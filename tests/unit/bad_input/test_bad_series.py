@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,28 @@ def test_a_patch_that_does_not_apply(bench: Bench, series: list[Path]) -> None:
     for said in ("patch 3/3 'mm: three'", "mm/two.c, hunk 1 of 1", "error: patch failed: mm/two.c:1", "→"):
         assert said in outcome.text
     assert outcome.results["verdict"] == "APPLY"
+    assert len(list(outcome.runs[0].glob("series/*.patch"))) == 3
+    decides = json.loads((outcome.runs[0] / "manifest.json").read_text())["decides"]
+    assert decides["source"]["commit"] and len(decides["series"]["patches"]) == 3 and "kernel" not in decides
     assert (bench.git("status", "--porcelain", "--branch"), bench.git("rev-parse", "HEAD")) == before
     assert bench.left_behind() == []
     series[1].write_bytes(series[1].read_bytes().replace(b"+int 2wo;", b"+int two;"))
     again = bench("build", "--series", series[0].parent)
     assert again.status == 0, "the worktree was not left clean: " + again.text
+
+
+def test_a_patch_that_does_not_build(bench: Bench) -> None:
+    broken = "echo 'mm/zswap.c:1:1: error: no such luck' >&2\nexit 1\n"
+    bench.commit("mm: zswap: break it", {"mm/zswap.c": broken})
+    (patch,) = bench.patches(1)
+    outcome = bench("run", "--series", patch.parent)
+    assert outcome.status == 3, outcome.text
+    assert "no such luck" in outcome.text and outcome.results["verdict"] == "BUILD"
+    (folder,) = outcome.runs
+    for kept in ("config", "series/0001.patch", "failure.log"):
+        assert (folder / kept).stat().st_size, kept
+    assert json.loads((folder / "manifest.json").read_text())["decides"]["config"]["digest"]
+    assert bench.left_behind() == []
 
 
 def test_an_unknown_series_is_refused_before_a_run_begins(bench: Bench) -> None:
