@@ -8,6 +8,9 @@ from typing import Protocol
 
 from harness.values import CaseResult
 
+HEARTBEAT_SECONDS = 15.0
+"""Without a terminal, how long a stage may go on without a line."""
+
 
 class Progress(Protocol):
     """A listener to one stage's progress. Calls are cheap and may come from any thread."""

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.display import duration, printable
-from harness.progress import StageView
+from harness.progress import HEARTBEAT_SECONDS, StageView
 from harness.values import CaseResult, Verdict
 
 _STYLE = {
@@ -26,7 +26,6 @@ _STYLE = {
     Verdict.FAIL: "bold red",
 }
 _MARK = {Verdict.PASS: "✓", Verdict.SKIP: "–", Verdict.XFAIL: "–"}
-_HEARTBEAT_SECONDS = 15.0
 
 
 class _Stage:
@@ -91,7 +90,7 @@ class Terminal:
         if self._live:
             return  # drawn by the region's own clock
         now = time.monotonic()
-        if now - self._said >= _HEARTBEAT_SECONDS:
+        if now - self._said >= HEARTBEAT_SECONDS:
             self._said = now
             count = f" [{stage.count}]" if stage.count else ""
             self.console.print(Text(f"  … {stage.name}: {stage.message}{count} ({duration(stage.seconds)})"))

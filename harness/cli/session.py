@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from harness.paths import Paths, default_paths
-from harness.progress import Progress
+from harness.progress import HEARTBEAT_SECONDS, Progress
 from harness.store import Store
 
 
@@ -66,6 +67,7 @@ class _Line:
         self._stream = sys.stderr
         self._live = self._stream.isatty()
         self._shown = ""
+        self._counted = time.monotonic()
 
     def update(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
         count = f" [{done}/{total}]" if done is not None and total else ""
@@ -74,6 +76,9 @@ class _Line:
             width = max(20, shutil.get_terminal_size().columns - 1)
             click.echo(f"\r\x1b[K{text[:width]}", nl=False, err=True)
         elif done is None and text != self._shown:
+            click.echo(text, err=True)
+        elif done is not None and time.monotonic() - self._counted >= HEARTBEAT_SECONDS:
+            self._counted = time.monotonic()
             click.echo(text, err=True)
         self._shown = text
 
