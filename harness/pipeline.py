@@ -86,6 +86,14 @@ def kernel_for(
 
     ``made`` is filled on the way. Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
     """
+    applied = applied_for(profile, paths=paths, store=store, stages=stages, made=made)
+    return kernel_of(profile, applied, paths=paths, store=store, stages=stages, made=made)
+
+
+def applied_for(
+    profile: Profile, *, paths: Paths, store: Store, stages: Stages, made: Made | None = None
+) -> AppliedSeries:
+    """Source and series: the tree that the profile asks for."""
     made = made or Made()
     with stages.stage("source") as stage:
         made.tree = tree = source.obtain(profile.source, paths=paths, store=store, progress=stage)
@@ -96,6 +104,14 @@ def kernel_for(
             made.series = patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
         made.applied = applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
         stage.result(_series_outcome(applied))
+    return applied
+
+
+def kernel_of(
+    profile: Profile, applied: AppliedSeries, *, paths: Paths, store: Store, stages: Stages, made: Made | None = None
+) -> BuiltKernel:
+    """Configuration and build: the kernel of a tree, with the profile's fragments."""
+    made = made or Made()
     with stages.stage("config") as stage:
         tools = toolchain.host_toolchain()
         requests = [kconfig.parse_request(text) for text in profile.config]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,7 +19,7 @@ from harness.errors import EnvironmentFailure, HarnessError
 from harness.guest import Guest
 from harness.manifest import manifest
 from harness.paths import Paths
-from harness.pipeline import BuiltKernel, Machine, Made
+from harness.pipeline import Machine, Made
 from harness.profile import Profile
 from harness.progress import Progress, View
 from harness.results import folder as run_folders
@@ -31,7 +31,7 @@ from harness.suite import catalogue
 from harness.suite.attempt import Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.runner import Runner
-from harness.values import QemuPlan
+from harness.values import CaseResult, KernelConfig, QemuPlan
 
 _DMESG_SECONDS = 20.0
 _OUTPUT_LIMIT = 64 << 20
@@ -67,8 +67,21 @@ def execute(
     folder = run_folders.create(paths)
     recorder = Recorder(folder, view)
     run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
-    try:
+    with recorded(recorder):
         run.go()
+    try:
+        folder.write_results(recorder.results())
+        run.write_manifest()
+    except HarnessError as error:  # a full disk: what is known is shown nevertheless
+        recorder.failed(error)
+    return folder, recorder.results()
+
+
+@contextmanager
+def recorded(recorder: Recorder) -> Iterator[None]:
+    """What ends the block early, an error or Ctrl-C, is recorded and goes no further."""
+    try:
+        yield
     except HarnessError as error:
         recorder.failed(error)
     except OSError as reason:
@@ -76,13 +89,38 @@ def execute(
     except KeyboardInterrupt:
         recorder.interrupted = True
     except Exception as bug:
-        recorder.failed(_internal(bug, folder))
+        recorder.failed(_internal(bug, recorder.folder))
+
+
+def judge(
+    plan: QemuPlan,
+    selections: Iterable[Selection],
+    *,
+    profile: Profile,
+    config: KernelConfig,
+    recorder: Recorder,
+    paths: Paths,
+) -> Generator[CaseResult, None, None]:
+    """Run the selected cases in guests of a plan, a fresh one after each that was spoilt.
+
+    Yields each result when it is certain; closing the iterator ends the program and the guest. The recorder's folder
+    gets what the guests and the programs wrote.
+    """
+    outputs = _Outputs(recorder.folder)
     try:
-        folder.write_results(recorder.results())
-        run.write_manifest()
-    except HarnessError as error:  # a full disk: what is known is shown nevertheless
-        recorder.failed(error)
-    return folder, recorder.results()
+        with _Guests(plan, folder=recorder.folder, paths=paths, recorder=recorder) as guests:
+            runner = Runner(
+                guests.start(),
+                fresh=lambda _: guests.start(),
+                limits=Limits(scale=profile.timeout_scale),
+                require_feature=profile.require_feature,
+                on_start=recorder.view.case_started,
+                on_output=outputs.line,
+            )
+            with closing(runner.run_all(selections, config=config)) as results:
+                yield from results
+    finally:
+        outputs.close()
 
 
 def _internal(bug: Exception, folder: RunFolder) -> EnvironmentFailure:
@@ -118,7 +156,6 @@ class _Run:
         self.made = Made()
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
-        self.outputs = _Outputs(folder)
 
     def go(self) -> None:
         """All stages; raises what a stage raises."""
@@ -134,11 +171,19 @@ class _Run:
         self.write_manifest()
         started = time.monotonic()
         try:
-            with _Guests(self.plan, folder=self.folder, paths=self.paths, recorder=self.recorder) as guests:
-                self._suites(guests, built)
+            judged = judge(
+                self.plan,
+                self.todo.selections,
+                profile=profile,
+                config=built.config,
+                recorder=self.recorder,
+                paths=self.paths,
+            )
+            with closing(judged) as results:
+                for result in results:
+                    self.recorder.case(result)
         finally:
             self.recorder.guest_seconds = time.monotonic() - started
-            self.outputs.close()
 
     def write_manifest(self) -> None:
         """Write the manifest with what is decided by now."""
@@ -154,19 +199,6 @@ class _Run:
                 cache=self.paths.cache,
             )
         )
-
-    def _suites(self, guests: _Guests, built: BuiltKernel) -> None:
-        profile = self.todo.profile
-        runner = Runner(
-            guests.start(),
-            fresh=lambda _: guests.start(),
-            limits=Limits(scale=profile.timeout_scale),
-            require_feature=profile.require_feature,
-            on_start=self.recorder.view.case_started,
-            on_output=self.outputs.line,
-        )
-        for result in runner.run_all(self.todo.selections, config=built.config):
-            self.recorder.case(result)
 
     def _keep_inputs(self) -> None:
         """The final configuration and the patches, as far as the run came: what a failed build is looked into with."""

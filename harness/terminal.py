@@ -78,6 +78,7 @@ class Terminal:
         """A stage: a line when it ends (✓ or ✗), its progress meanwhile."""
         stage = _Stage(self, name)
         self._current, self._said = stage, time.monotonic()
+        self._case = None
         try:
             yield stage
         except BaseException:
@@ -123,11 +124,11 @@ class Terminal:
         with self._lock:
             self.console.print(Text(text, style=style))
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table, at the end of a run."""
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+        """A table, at the end of a run; its first columns (``left``) are text, the others numbers."""
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number == 0 else "right")
+            table.add_column(column, justify="left" if number < left else "right")
         for row in rows:
             table.add_row(*[Text(cell) for cell in row])
         self.console.print(table)
