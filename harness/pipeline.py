@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness import accel, build, guest, image, kconfig, payload, qemu_runtime, series, source, toolchain
 from harness import topology as topologies
+from harness.errors import UserError
 from harness.kconfig.merge import merge
 from harness.paths import Paths
 from harness.profile import Profile
@@ -102,7 +103,10 @@ def applied_for(
         patches = None
         if profile.series:
             made.series = patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
-        made.applied = applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
+        applied = _first(series.apply(tree, patches, paths=paths, store=store, progress=stage), profile.patches)
+        made.applied = applied
+        if patches is not None:
+            made.series = replace(patches, patches=patches.patches[: profile.patches])
         stage.result(_series_outcome(applied))
     return applied
 
@@ -165,8 +169,19 @@ def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPl
     )
 
 
+def _first(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
+    """The tree with the first patches only, where fewer than all are asked for."""
+    if patches is None:
+        return applied
+    if patches > len(applied.commits):
+        count = len(applied.commits)
+        raise UserError(f"the series has {count} patch{'es' if count != 1 else ''}, not {patches}")
+    return series.at_patch(applied, patches) if applied.series is not None else applied
+
+
 def _series_outcome(applied: AppliedSeries) -> str:
     if applied.series is None:
         return "none (the tree as it is)"
-    number = len(applied.series.patches)
-    return f"{applied.series.name}: {number} patch{'es' if number != 1 else ''} applied ({applied.commit[:12]})"
+    number, all_of_them = len(applied.commits), len(applied.series.patches)
+    of = f" of {all_of_them}" if number != all_of_them else ""
+    return f"{applied.series.name}: {number}{of} patch{'es' if number != 1 else ''} applied ({applied.commit[:12]})"

@@ -20,11 +20,15 @@ from harness.paths import Paths
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to run. ``series`` is empty for the unpatched tree; ``memory_mib`` and ``cpus`` override the topology."""
+    """What to run. ``series`` is empty for the unpatched tree; ``memory_mib`` and ``cpus`` override the topology.
+
+    ``patches`` is how many patches of the series are on the tree, from the first; None: all.
+    """
 
     summary: str = ""
     source: str = "debian:6.12"
     series: str = ""
+    patches: int | None = None
     config: tuple[str, ...] = ("base", "cxl", "numa", "cpuset", "memcg", "zswap", "swap", "net")
     topology: str = "direct"
     suites: tuple[str, ...] = ("smoke", "cxl", "cpuset", "zswap")
@@ -41,6 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if self.timeout_scale <= 0:
             raise ValueError("timeout_scale must be greater than 0")
+        if self.patches is not None and self.patches < 0:
+            raise ValueError("patches must be 0 (none of the series) or more")
         if self.memory_mib is not None and self.memory_mib < 256:
             raise ValueError("memory_mib must be at least 256")
         if self.cpus is not None and not 1 <= self.cpus <= 64:

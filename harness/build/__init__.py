@@ -2,6 +2,7 @@
 """The kernel build: out of tree, reproducible, incremental in a lasting folder, kept by content."""
 
 from harness.build.kernel import build, find, kernel_key, module_folder
+from harness.build.parts import Parts, parts
 from harness.build.plan import default_jobs
 
-__all__ = ["build", "default_jobs", "find", "kernel_key", "module_folder"]
+__all__ = ["Parts", "build", "default_jobs", "find", "kernel_key", "module_folder", "parts"]

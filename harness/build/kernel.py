@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,8 @@ _STEP_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One build: what, with which configuration, where things are."""
+class Job:
+    """One build: what, with which configuration, where things are; ``log_name`` where it is not the whole kernel's."""
 
     applied: AppliedSeries
     config: KernelConfig
@@ -43,16 +43,20 @@ class _Job:
     store: Store
     progress: Progress
     jobs: int
+    log_name: str = ""
 
     @property
     def key(self) -> str:
+        """The content key of the kernel."""
         return kernel_key(self.applied, self.config, self.toolchain)
 
     @property
     def log(self) -> Path:
-        return make_folder(self.paths.cache / "logs") / f"build-{self.key[:16]}.log"
+        """Where the build's output goes."""
+        return make_folder(self.paths.cache / "logs") / f"build-{self.log_name or self.key[:16]}.log"
 
-    def plan(self, worktree: worktrees.Worktree, wanted: tuple[str, ...], **variables: str) -> MakePlan:
+    def plan(self, worktree: worktrees.Worktree, wanted: Sequence[str], **variables: str) -> MakePlan:
+        """The make command for targets."""
         ccache = make_folder(self.paths.cache / "ccache") if which("ccache") else None
         return make_plan(
             wanted,
@@ -92,11 +96,11 @@ def build(
     Raises :class:`BuildError` with the first failing command and what it said, :class:`EnvironmentFailure` for a full
     disk, too little memory or a missing tool.
     """
-    job = _job(applied, config, toolchain, paths, store, progress, jobs)
+    job = new_job(applied, config, toolchain, paths, store, progress, jobs)
 
     def make(folder: Path) -> dict[str, Any]:
         with _lease(job) as worktree:
-            warnings = _make(job, worktree, targets(config))
+            warnings = run_make(job, worktree, targets(config))
             return _collect(job, worktree, folder) | {"warnings": warnings}
 
     entry, cached = store.obtain(_KIND, job.key, make, progress=progress)
@@ -121,13 +125,13 @@ def module_folder(
     """
     if not config.enabled("MODULES"):
         raise UserError("this kernel has no loadable modules", hint="add --config modules")
-    job = _job(applied, config, toolchain, paths, store, progress, jobs)
+    job = new_job(applied, config, toolchain, paths, store, progress, jobs)
     with _lease(job) as worktree:
-        _make(job, worktree, (*targets(config), "modules_prepare"))
+        run_make(job, worktree, (*targets(config), "modules_prepare"))
         yield worktree
 
 
-def _job(
+def new_job(
     applied: AppliedSeries,
     config: KernelConfig,
     toolchain: Toolchain,
@@ -135,14 +139,17 @@ def _job(
     store: Store,
     progress: Progress,
     jobs: int | None,
-) -> _Job:
+    *,
+    log_name: str = "",
+) -> Job:
+    """A build that was asked for. Raises :class:`UserError` for jobs or a cache folder that make cannot work with."""
     if jobs is not None and jobs < 1:
         raise UserError(f"{jobs} is no number of jobs", hint="give --jobs 1 or more")
     if any(character in str(paths.cache) for character in " :\t"):
         # the kernel's own Makefile: "source directory cannot contain spaces or colons"
         hint = "choose another cache folder with --cache-dir (HARNESS_CACHE)"
         raise UserError(f"a kernel cannot be built below {paths.cache}: its path has a space or a colon", hint=hint)
-    return _Job(
+    return Job(
         applied=applied,
         config=config,
         toolchain=toolchain,
@@ -150,11 +157,12 @@ def _job(
         store=store,
         progress=progress,
         jobs=jobs or default_jobs(),
+        log_name=log_name,
     )
 
 
 @contextmanager
-def _lease(job: _Job) -> Iterator[worktrees.Worktree]:
+def _lease(job: Job) -> Iterator[worktrees.Worktree]:
     with worktrees.lease(
         repository=job.applied.tree.repository,
         key=f"build-{job.config.digest[:16]}",
@@ -166,13 +174,25 @@ def _lease(job: _Job) -> Iterator[worktrees.Worktree]:
         yield worktree
 
 
-def _make(job: _Job, worktree: worktrees.Worktree, wanted: tuple[str, ...]) -> dict[str, list[str]]:
-    """Run make for targets; returns the warnings of all that the kernel consists of, by source file."""
+def run_make(
+    job: Job,
+    worktree: worktrees.Worktree,
+    wanted: Sequence[str],
+    *,
+    variables: Mapping[str, str] | None = None,
+    remember: bool = True,
+) -> dict[str, list[str]]:
+    """Run make for targets; returns the warnings of all that the output folder holds, by source file.
+
+    Not to ``remember`` is for a look with other ``variables`` (``W=1``) at what was built before: the warnings are then
+    those of this make alone, and the folder's state does not hear of them.
+    """
     _write_config(job.config, worktree.output)
-    past = _past(job, worktree)
-    expected = None if past.complete else max(1, estimated_steps(job.config) - past.steps)
+    past = _past(job, worktree) if remember else state.BuildState()
+    whole = not job.log_name and not past.complete
+    expected = max(1, estimated_steps(job.config) - past.steps) if whole else None
     log = BuildLog(source=worktree.source, output=worktree.output, on_step=_Counter(job.progress, expected).step)
-    plan = job.plan(worktree, wanted)
+    plan = job.plan(worktree, wanted, **(variables or {}))
     returncode = -1
     try:
         returncode = follow(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, log=job.log, on_line=log.feed)
@@ -181,14 +201,15 @@ def _make(job: _Job, worktree: worktrees.Worktree, wanted: tuple[str, ...]) -> d
         past.note(log.steps, log.finished, worktree.output)
         past.complete = past.complete or returncode == 0
         past.unfinished = ""
-        state.save(past, worktree.output)
+        if remember:
+            state.save(past, worktree.output)
     if returncode != 0:
         command = _find_command(job, worktree, log)
         raise error_of(log, argv=plan.argv, command=command, file=job.log, returncode=returncode)
-    return merged_warnings(past.warnings)
+    return merged_warnings(past.warnings) if remember else log.warnings
 
 
-def _past(job: _Job, worktree: worktrees.Worktree) -> state.BuildState:
+def _past(job: Job, worktree: worktrees.Worktree) -> state.BuildState:
     """The folder's state, with what a build that was killed had done; marks the build that begins now."""
     past = state.load(worktree.output)
     with contextlib.suppress(OSError):
@@ -217,7 +238,7 @@ class _Counter:
         self._progress.update(f"{step.verb} {step.target}", done=self._done, total=total)
 
 
-def _find_command(job: _Job, worktree: worktrees.Worktree, log: BuildLog) -> list[str] | None:
+def _find_command(job: Job, worktree: worktrees.Worktree, log: BuildLog) -> list[str] | None:
     """The command behind the first failure: the one target again, with make saying what it runs."""
     target = log.failure.target if log.failure else ""
     if log.disk_full or not target.endswith((".o", ".s", ".i", ".lds")):
@@ -248,7 +269,7 @@ def _write_config(config: KernelConfig, output: Path) -> None:
         raise disk_failure(reason, f"while writing {path}") from reason
 
 
-def _collect(job: _Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, Any]:
+def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, Any]:
     """Copy what is kept of a build into an entry; returns its facts."""
     output = worktree.output
     job.progress.update("keeping the kernel")
@@ -283,7 +304,7 @@ def _release(output: Path) -> str:
         raise BuildError(f"the build ended without naming its release: {reason.strerror}") from reason
 
 
-def _install_modules(job: _Job, worktree: worktrees.Worktree, folder: Path) -> None:
+def _install_modules(job: Job, worktree: worktrees.Worktree, folder: Path) -> None:
     plan = job.plan(worktree, ("modules_install",), INSTALL_MOD_PATH=str(folder), INSTALL_MOD_STRIP="1")
     run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, error=BuildError, failure="make modules_install failed")
     for link in (*folder.glob("lib/modules/*/build"), *folder.glob("lib/modules/*/source")):

@@ -110,7 +110,8 @@ class BuildLog:
         if len(self._current.lines) < _MOST_LINES:
             self._current.lines.append(line)
         found = _SAID.match(line)
-        if found and found["kind"] == "warning":
+        # a checker's error is a remark: it does not stop the build (make C=1, sparse)
+        if found and (found["kind"] == "warning" or self._current.verb == "CHECK"):
             where = f"{found['line']}: {found['message']}"
             self._warn(self._short(found["file"]), where)
         elif tool := _TOOL_WARNING.match(line):

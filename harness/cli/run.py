@@ -17,6 +17,7 @@ from harness.profile import Profile
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."}),
     ("--series", {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."}),
+    ("--patches", {"type": int, "metavar": "N", "help": "Only the first N patches of the series."}),
     ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment in place of the profile's; repeat it."}),
     ("--add-config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment beside the profile's; repeat it."}),
     ("--topology", {"metavar": "NAME", "help": "A topology's name or file."}),
@@ -43,7 +44,8 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     profile = profiles.load(flags["profile_name"], paths=session.paths)
     config = flags["config"] or profile.config
     changes = {
-        name: flags[name] for name in ("source", "series", "topology", "qemu", "accel", "cpus", "append", "jobs")
+        name: flags[name]
+        for name in ("source", "series", "patches", "topology", "qemu", "accel", "cpus", "append", "jobs")
     }
     changes |= {"memory_mib": flags["memory"], "config": (*config, *flags["add_config"])}
     return profiles.override(profile, changes)

@@ -13,7 +13,7 @@ from harness.errors import UserError, nearest
 from harness.paths import Paths
 from harness.progress import Progress
 from harness.series import folder, gitrange, lore, named
-from harness.series.apply import apply
+from harness.series.apply import apply, at_patch
 from harness.series.kind import Kind, Request
 from harness.store import Store
 from harness.values import Series, Tree
@@ -22,7 +22,7 @@ KINDS: dict[str, Kind] = {
     kind.prefix: kind for kind in (named.KIND, folder.FOLDER, folder.MBOX, gitrange.KIND, lore.KIND)
 }
 
-__all__ = ["KINDS", "Kind", "apply", "parse", "read"]
+__all__ = ["KINDS", "Kind", "apply", "at_patch", "parse", "read"]
 
 
 def parse(spec: str, *, paths: Paths) -> tuple[Kind, str]:

@@ -3,13 +3,13 @@
 
 Reading a series has already checked its numbering and that each patch parses. More checks of single patches (a build
 at every patch) are given to :func:`check` as functions; each gets the tree with the patches up to that one applied.
+A remark that the series answers (:mod:`harness.series.answers`) is a note.
 """
 
 from __future__ import annotations
 
-import enum
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from harness.errors import ApplyError
 from harness.paths import Paths
 from harness.progress import Progress
 from harness.repository import Repository
+from harness.series.answers import Answer, answered, idle
 from harness.series.apply import apply, at_patch
+from harness.series.finding import Finding, Level, exit_status
 from harness.store import Store
 from harness.values import AppliedSeries, Patch, Series, Tree
 from harness.worktrees import lease, sparse_pattern
@@ -27,26 +29,6 @@ _CHECKPATCH_SECONDS = 120.0
 # what checkpatch.pl looks for to know the top of a kernel tree
 _TOP_FOLDERS = ("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib", "scripts")
 _LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+): (?P<level>ERROR|WARNING|CHECK):(?P<type>[A-Z0-9_]+): (?P<text>.*)$")
-
-
-class Level(enum.StrEnum):
-    """How a finding counts: only an error makes a series bad."""
-
-    OK = "ok"
-    NOTE = "note"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check says: of a patch (by number) or of the series (None)."""
-
-    check: str
-    level: Level
-    message: str
-    patch: int | None = None
-    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +42,13 @@ class Report:
     @property
     def good(self) -> bool:
         """Whether no finding is an error."""
-        return not any(finding.level is Level.ERROR for finding in self.findings)
+        return exit_status(self.findings) == 0
 
 
 # a check of one patch: the tree up to and with that patch, and the patch
-PatchCheck = Callable[[AppliedSeries, Patch], Sequence[Finding]]
+PatchCheck = Callable[[AppliedSeries, Patch], Iterable[Finding]]
+# told of findings as they come: what is known where a check is interrupted
+Listener = Callable[[Finding], None]
 
 
 def check(
@@ -75,21 +59,46 @@ def check(
     store: Store,
     progress: Progress,
     each: Sequence[PatchCheck] = (),
+    answers: Sequence[Answer] = (),
+    on_finding: Listener | None = None,
 ) -> Report:
     """Check a series against a tree. What is wrong with the series is a finding, not an exception."""
-    findings = [Finding(check="read", level=Level.OK, message=_count(series)), base_finding(tree, series)]
+    findings: list[Finding] = []
+
+    def found(new: Iterable[Finding]) -> None:
+        for finding in answered(new, answers):
+            findings.append(finding)
+            if on_finding is not None:
+                on_finding(finding)
+
+    found([Finding(check="read", level=Level.OK, message=_count(series)), base_finding(tree, series)])
     try:
         applied = apply(tree, series, paths=paths, store=store, progress=progress)
     except ApplyError as reason:
-        findings.append(Finding(check="apply", level=Level.ERROR, message=reason.message, details=reason.details))
+        found([Finding(check="apply", level=Level.ERROR, message=reason.message, details=reason.details, status=3)])
         return Report(series=series, applied=None, findings=tuple(findings))
-    where = f"{tree.spec} ({tree.version})"
-    findings.append(Finding(check="apply", level=Level.OK, message=f"every patch applies to {where}"))
-    findings += _checkpatch(applied, series, paths=paths, store=store, progress=progress)
+    found([Finding(check="apply", level=Level.OK, message=f"every patch applies to {tree.spec} ({tree.version})")])
+    remarks: list[Finding] = []  # before their answers
+    for remark in _checks(applied, series, paths=paths, store=store, progress=progress, each=each):
+        remarks.append(remark)
+        found([remark])
+    found(idle(remarks, answers))
+    return Report(series=series, applied=applied, findings=tuple(findings))
+
+
+def _checks(
+    applied: AppliedSeries,
+    series: Series,
+    *,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    each: Sequence[PatchCheck],
+) -> Iterator[Finding]:
+    yield from _checkpatch(applied, series, paths=paths, store=store, progress=progress)
     for patch in series.patches if each else ():
         for one in each:
-            findings += one(at_patch(applied, patch.number), patch)
-    return Report(series=series, applied=applied, findings=tuple(findings))
+            yield from one(at_patch(applied, patch.number), patch)
 
 
 def _count(series: Series) -> str:
@@ -114,16 +123,17 @@ def base_finding(tree: Tree, series: Series) -> Finding:
 
 def _checkpatch(
     applied: AppliedSeries, series: Series, *, paths: Paths, store: Store, progress: Progress
-) -> list[Finding]:
+) -> Iterator[Finding]:
     repository = Repository(applied.tree.repository)
     if process.which("perl") is None:
-        return [Finding(check="checkpatch", level=Level.NOTE, message="not run: perl is not installed")]
+        yield Finding(check="checkpatch", level=Level.NOTE, message="not run: perl is not installed")
+        return
     if repository.git("cat-file", "-e", f"{applied.commit}:scripts/checkpatch.pl", check=False).returncode != 0:
-        return [Finding(check="checkpatch", level=Level.NOTE, message="not run: the tree has no scripts/checkpatch.pl")]
+        yield Finding(check="checkpatch", level=Level.NOTE, message="not run: the tree has no scripts/checkpatch.pl")
+        return
     touched = sorted({path for patch in series.patches for path in patch.files})
     # the whole of scripts/ and the top, and what the patches touch: what checkpatch.pl reads
     wanted = ["/*", "!/*/", "/scripts/*", *(sparse_pattern(path) for path in touched)]
-    findings: list[Finding] = []
     with (
         lease(
             repository=applied.tree.repository,
@@ -148,14 +158,14 @@ def _checkpatch(
                 cwd=worktree.source,
                 check=False,
             )
-            findings += checkpatch_findings(done.text, patch, status=done.returncode, said=done.error_text)
-    return findings
+            yield from checkpatch_findings(done.text, patch, status=done.returncode, said=done.error_text)
 
 
 def checkpatch_argv(source: Path, patch: Path) -> tuple[str, ...]:
-    """The command that checks one patch: one line a finding, with its type."""
+    """The command that checks one patch, subjective remarks included: one line a finding, with its type."""
     script = str(source / "scripts" / "checkpatch.pl")
-    return ("perl", script, "--terse", "--show-types", "--no-summary", "--color=never", f"--root={source}", str(patch))
+    options = ("--strict", "--terse", "--show-types", "--no-summary", "--color=never", f"--root={source}")
+    return ("perl", script, *options, str(patch))
 
 
 def checkpatch_findings(text: str, patch: Patch, *, status: int = 0, said: str = "") -> list[Finding]:
@@ -165,7 +175,8 @@ def checkpatch_findings(text: str, patch: Patch, *, status: int = 0, said: str =
         if match := _LINE.match(line):
             level = Level.ERROR if match["level"] == "ERROR" else Level.WARNING
             message = f"{match['type']}: {match['text']} (line {match['line']} of the patch)"
-            found.append(Finding(check="checkpatch", level=level, message=message, patch=patch.number))
+            kind = match["type"]
+            found.append(Finding(check="checkpatch", level=level, message=message, patch=patch.number, type=kind))
     if not found and status != 0:
         details = tuple((said or text).splitlines()[-5:])
         message = "checkpatch.pl did not run to its end"

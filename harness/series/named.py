@@ -11,7 +11,12 @@
     patches = "lore:20260108203755.1163107-1-gourry@gourry.net"   # or a path; default: this folder
     see = "cat /sys/…"                                    # a guest command that shows it
 
-Only ``title`` is required; an unknown key is an error.
+    [[answers]]                                           # a remark of `series check` that stays, and why
+    patch = 2
+    type = "SUSPECT_CODE_INDENT"
+    reason = "the line is context: the macro was so before"
+
+Only ``title`` is required; an unknown key is an error. What an answer answers: :mod:`harness.series.answers`.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ import msgspec
 
 from harness.errors import UserError, nearest, unknown_name
 from harness.paths import Paths
+from harness.series.answers import Answer
 from harness.series.kind import Kind, Request
 from harness.values import Series
 
@@ -40,6 +46,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source: str | None = None
     patches: str = "."
     see: str = ""
+    answers: tuple[Answer, ...] = ()
 
 
 def names(paths: Paths) -> list[str]:
@@ -71,7 +78,7 @@ def parse_description(data: bytes, path: Path) -> Description:
 
 
 def _keys() -> list[str]:
-    return [field.encode_name for field in msgspec.structs.fields(Description)]
+    return [field.encode_name for kind in (Description, Answer) for field in msgspec.structs.fields(kind)]
 
 
 def _explained(reason: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from harness import series, source
 from harness.paths import Paths
 from harness.repository import Repository
-from harness.series.check import Finding, Level, Report, check, checkpatch_argv, checkpatch_findings
+from harness.series.check import Report, check, checkpatch_argv, checkpatch_findings
+from harness.series.finding import Finding, Level
 from harness.store import Store
 from harness.values import AppliedSeries, Patch
 from tests.unit.series.patches import change, mail, three
@@ -21,7 +22,7 @@ from tests.unit.source.trees import Heard, Kernel
 Check = Callable[..., Report]
 _PERL = """#!/bin/sh
 # a stand-in for scripts/checkpatch.pl
-grep -q twice "$7" && echo "$7:9: WARNING:LONG_LINE: line length of 101 exceeds 100 columns"
+grep -q twice "$8" && echo "$8:9: WARNING:LONG_LINE: line length of 101 exceeds 100 columns"
 exit 0
 """
 PATCH = Patch(number=2, title="t", author="a", files=("x",), digest="d", content=b"")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compiles parts of a kernel: folders and single files, in an output folder a configuration, all beside one source."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import worktrees
+from harness.build.kernel import Job, new_job, run_make
+from harness.paths import Paths, make_folder
+from harness.progress import Progress
+from harness.store import Store
+from harness.toolchain import Toolchain
+from harness.values import AppliedSeries, KernelConfig
+
+_KEY = "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A tree's source and the output folder of one configuration, this process's alone while the lease lasts."""
+
+    _job: Job
+    _worktree: worktrees.Worktree
+
+    @property
+    def source(self) -> Path:
+        """The tree's files."""
+        return self._worktree.source
+
+    @property
+    def output(self) -> Path:
+        """Where objects are, each at the path of its source."""
+        return self._worktree.output
+
+    def compile(self, targets: Sequence[str]) -> dict[str, list[str]]:
+        """Make targets (``mm/``, ``mm/zswap.o``, ``vmlinux``); returns the warnings of all that the folder holds.
+
+        What kbuild does not reach in this configuration raises :class:`BuildError`, as a compiler's error does.
+        """
+        return run_make(self._job, self._worktree, targets)
+
+    def look(self, objects: Sequence[str], **variables: str) -> dict[str, list[str]]:
+        """Compile objects once more with other variables (``W="1"``, ``C="2"``); returns what was said of them."""
+        for name in objects:
+            (self.output / name).unlink(missing_ok=True)
+        return run_make(self._job, self._worktree, objects, variables=variables, remember=False)
+
+
+@contextmanager
+def parts(
+    applied: AppliedSeries,
+    config: KernelConfig,
+    *,
+    name: str,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+) -> Iterator[Parts]:
+    """Lease the worktree of parts, brought to ``applied``, with the output folder ``name`` for ``config``.
+
+    One name should mean one configuration, or nearly: what an option does not touch is not compiled again.
+    """
+    job = new_job(applied, config, toolchain, paths, store, progress, jobs, log_name=f"parts-{name}")
+    with worktrees.lease(
+        repository=applied.tree.repository,
+        key=_KEY,
+        commit=applied.commit,
+        paths=paths,
+        store=store,
+        progress=progress,
+    ) as worktree:
+        # beside the source like every output folder: the compiler cache knows files by their path from there
+        output = make_folder(worktree.source.parent / f"output-{name}")
+        yield Parts(job, dataclasses.replace(worktree, output=output))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each patch builds on those before it, with no new warning; ``W=1`` and sparse on the files that it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.errors import BuildError
+from harness.patchcheck.bench import Bench, Broken, Compiled
+from harness.patchcheck.compare import Warned, new_warnings
+from harness.process import quoted
+from harness.series import at_patch
+from harness.series.finding import Finding, Level
+from harness.values import AppliedSeries, Kernel, Patch
+
+
+class Builds:
+    """The whole kernel with the profile's configuration, at every patch; keeps what it built for the other checks."""
+
+    name = "build"
+
+    def __init__(self, bench: Bench) -> None:
+        self.kernels: dict[int, Kernel] = {}
+        self._bench = bench
+
+    def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
+        """One finding where it builds cleanly or not at all, one for each new warning."""
+        self._bench.progress.update(f"building at patch {patch.number}: {patch.title}")
+        try:
+            kernel = self._bench.kernel(applied)
+        except BuildError as reason:
+            yield does_not_build(self.name, patch.number, Broken.of(reason))
+            return
+        self.kernels[patch.number] = kernel
+        new = new_warnings(self._before(applied, patch.number), kernel.warnings) if kernel.warnings else ()
+        yield from warned(self.name, patch.number, new)
+        if not new:
+            old = sum(len(said) for said in kernel.warnings.values())
+            no_new = f"no new warning ({old} before)" if old else "no warning"
+            yield Finding(check=self.name, level=Level.OK, patch=patch.number, message=f"builds, {no_new}")
+
+    def _before(self, applied: AppliedSeries, number: int) -> Mapping[str, Sequence[str]]:
+        """The warnings at the nearest patch before that builds; the tree itself is built only for this."""
+        for earlier in range(number - 1, 0, -1):
+            if earlier in self.kernels:
+                return self.kernels[earlier].warnings
+        try:
+            return self._bench.kernel(at_patch(applied, 0)).warnings
+        except BuildError:
+            return {}
+
+
+class Look:
+    """The ``.c`` files that a patch touches, compiled once more with other variables, against the same before it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        bench: Bench,
+        builds: Builds,
+        folders: Sequence[str],
+        variables: Mapping[str, str],
+        tool: str = "",
+    ) -> None:
+        self.name = name
+        self._bench = bench
+        self._builds = builds
+        self._folders = folders
+        self._variables = variables
+        self._tool = tool
+
+    def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
+        """One finding where nothing new is said, one for each new remark."""
+        files = sorted(path for path in patch.files if path.endswith(".c") and not path.startswith("tools/"))
+        if patch.number not in self._builds.kernels:
+            yield not_run(self.name, patch.number, "the patch does not build")
+            return
+        if not files:
+            yield Finding(check=self.name, level=Level.OK, patch=patch.number, message="it touches no .c file")
+            return
+        self._bench.progress.update(f"{self.name} at patch {patch.number}: {len(files)} files")
+        head = self._look(applied, files)
+        if head.broken is not None:
+            yield does_not_build(self.name, patch.number, head.broken)
+            return
+        new: tuple[Warned, ...] = ()
+        if head.warnings:
+            before = self._look(at_patch(applied, patch.number - 1), files).warnings
+            new = self._not_said(patch.number, new_warnings(before, head.warnings))
+        yield from warned(self.name, patch.number, new)
+        if not new:
+            left = len(files) - len(head.made)
+            out = f", {left} not in this configuration" if left else ""
+            message = f"nothing new in {len(head.made)} file{'s' if len(head.made) != 1 else ''}{out}"
+            yield Finding(check=self.name, level=Level.OK, patch=patch.number, message=message)
+
+    def _not_said(self, number: int, new: Sequence[Warned]) -> tuple[Warned, ...]:
+        """Those that the ordinary build does not say as well."""
+        said = {(file, text) for file, texts in self._builds.kernels[number].warnings.items() for text in texts}
+        return tuple(one for one in new if (one.file, one.text) not in said)
+
+    def _look(self, applied: AppliedSeries, files: Sequence[str]) -> Compiled:
+        config = self._bench.config(applied)
+        return self._bench.looked(
+            applied, config, files=files, folders=self._folders, variables=self._variables, tool=self._tool
+        )
+
+
+def no_tool(check: str, why: str, number: int = 1) -> Finding:
+    """The finding for a check whose program is not there."""
+    return Finding(check=check, level=Level.NOTE, message=f"not run: {why}", patch=number)
+
+
+def not_run(check: str, number: int, why: str) -> Finding:
+    """The finding for a check that something else made pointless."""
+    return Finding(check=check, level=Level.NOTE, patch=number, message=f"not run: {why}")
+
+
+def does_not_build(check: str, number: int, broken: Broken, where: str = "") -> Finding:
+    """The finding for a failed build: the first failing target, what it said, the command."""
+    command = (f"command: {quoted(broken.command)}",) if broken.command else ()
+    return Finding(
+        check=check,
+        level=Level.ERROR,
+        patch=number,
+        message=f"does not build{where}: {broken.reason}",
+        details=(*broken.details, *command),
+        status=3,
+    )
+
+
+def warned(check: str, number: int, new: Sequence[Warned], where: str = "") -> Iterator[Finding]:
+    """A finding for each new warning."""
+    for one in new:
+        message = f"new warning{where}: {one}"
+        yield Finding(check=check, level=Level.ERROR, patch=number, message=message, type=one.type)

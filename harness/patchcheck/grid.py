@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The grid: what a series touches still compiles with options off, and as modules; and nothing that it needs is lost.
+
+Only the folders that the series touches are compiled. Whether their objects would link is seen by their symbols,
+compared with those of the same folders before the patches; only where these cannot tell is vmlinux linked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from harness.kconfig.configure import Configured
+from harness.kconfig.dotconfig import difference, same_value
+from harness.patchcheck.bench import DEFAULT, Bench, Compiled
+from harness.patchcheck.builds import Builds, does_not_build, not_run, warned
+from harness.patchcheck.cell import Cell
+from harness.patchcheck.compare import new_warnings
+from harness.patchcheck.objects import Unresolved, unresolved
+from harness.repository import Repository
+from harness.series import at_patch
+from harness.series.finding import Finding, Level
+from harness.store import value_digest
+from harness.values import AppliedSeries, Kernel, KernelConfig, Patch
+
+_GLOBAL = re.compile(r"^[0-9a-f]+ [A-Z] (\S+)$", re.MULTILINE)
+_SHOWN = 5
+
+
+def check_name(cell: Cell) -> str:
+    """What findings of a cell are called."""
+    return f"grid {cell.name}"
+
+
+class Grid:
+    """Cells at some patches; each against the tree at the patch that ``against`` gives for it."""
+
+    def __init__(
+        self,
+        *,
+        bench: Bench,
+        builds: Builds,
+        cells: Sequence[Cell],
+        folders: Sequence[str],
+        patches: Collection[int],
+        against: Callable[[int], int],
+        link: bool = False,
+    ) -> None:
+        self._bench = bench
+        self._builds = builds
+        self._cells = cells
+        self._folders = folders
+        self._patches = patches
+        self._against = against
+        self._link = link or not folders
+
+    def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
+        """Findings of every cell at this patch."""
+        if patch.number not in self._patches:
+            return
+        for count, cell in enumerate(self._cells, start=1):
+            if patch.number not in self._builds.kernels:
+                yield not_run(check_name(cell), patch.number, "the patch does not build")
+                continue
+            message = f"{cell.name} at patch {patch.number}"
+            self._bench.progress.update(message, done=count, total=len(self._cells))
+            yield from self._cell(cell, applied, patch.number)
+
+    def _cell(self, cell: Cell, applied: AppliedSeries, number: int) -> Iterator[Finding]:
+        check = check_name(cell)
+        head = self._bench.configured(applied, cell)
+        if why := _not_possible(cell, head):
+            yield Finding(check=check, level=Level.WARNING, patch=number, message=f"not checked: {why}")
+            return
+        if not difference(self._bench.configured(applied).values, head.values):
+            yield not_run(check, number, "the profile's configuration is the same")
+            return
+        before = at_patch(applied, self._against(number))
+        where = f" with {cell.name}"
+        base_made = self._compiled(cell, before, self._bench.configured(before, cell))
+        made = self._compiled(cell, applied, head)
+        if made.broken is not None:
+            if base_made.broken is not None:
+                why = f"does not build{where}, nor does it without the patches: {base_made.broken.reason}"
+                yield Finding(check=check, level=Level.NOTE, patch=number, message=why)
+            else:
+                yield does_not_build(check, number, made.broken, where)
+            return
+        new = new_warnings(base_made.warnings, made.warnings)
+        yield from warned(check, number, new, where)
+        linked = self._link
+        if not self._link and base_made.broken is None:
+            left = self._unresolved(applied, number, base_made, made)
+            if left.missing or left.not_exported:
+                yield _lost(check, number, left, where)
+                return
+            if left.unsure:
+                linked = True
+                full = self._compiled(cell, applied, head, link=True)
+                if full.broken is not None:
+                    yield does_not_build(check, number, full.broken, where)
+                    return
+        if not new:
+            how = "links" if linked else f"compiles ({' '.join(made.made)})"
+            yield Finding(check=check, level=Level.OK, patch=number, message=f"{how}, no new warning")
+
+    def _compiled(self, cell: Cell, applied: AppliedSeries, configured: Configured, *, link: bool = False) -> Compiled:
+        config = KernelConfig(
+            text=configured.text, digest=value_digest(configured.text), fragments=configured.merged.names
+        )
+        targets = list(self._folders)
+        if link or self._link:
+            targets = ["vmlinux", "modules"] if config.enabled("MODULES") else ["vmlinux"]
+        return self._bench.compiled(applied, config, cell=cell, targets=targets)
+
+    def _unresolved(self, applied: AppliedSeries, number: int, base: Compiled, head: Compiled) -> Unresolved:
+        """Where new references lead; what the rest of the kernel has is known from the default configuration."""
+        config = self._bench.config(applied)
+        usual = self._bench.compiled(applied, config, cell=DEFAULT, targets=self._folders)
+        rest = _globals(self._builds.kernels[number]) - usual.objects.defined
+        repository = Repository(applied.tree.repository)
+        return unresolved(
+            base.objects,
+            head.objects,
+            elsewhere=rest,
+            exported=lambda names: _exported(repository, applied.commit, names),
+            mentioned=lambda names: _mentioned(repository, applied.commit, names),
+        )
+
+
+def _not_possible(cell: Cell, configured: Configured) -> str | None:
+    """Why the final ``.config`` is not the cell's, or None. Of many modules those that can be are enough."""
+    lost = [one for one in configured.lost if (one.wanted.option, one.wanted.value) in cell.assignments]
+    wanted = [option for option, value in cell.assignments if value == "m" and option != "MODULES"]
+    if len(wanted) > 1 and any(same_value("m", configured.values.get(option)) for option in wanted):
+        return None
+    return str(lost[0].reason) if lost else None
+
+
+def _lost(check: str, number: int, left: Unresolved, where: str) -> Finding:
+    parts = []
+    if left.missing:
+        parts.append(f"undefined: {_listed(left.missing)}")
+    if left.not_exported:
+        parts.append(f"needed by a module and not exported: {_listed(left.not_exported)}")
+    message = f"does not link{where}: {'; '.join(parts)}"
+    return Finding(check=check, level=Level.ERROR, patch=number, message=message, status=3)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _globals(kernel: Kernel) -> frozenset[str]:
+    return frozenset(_GLOBAL.findall(kernel.system_map.read_text()))
+
+
+def _exported(repository: Repository, commit: str, names: Iterable[str]) -> set[str]:
+    """Which of some names a file of the tree exports."""
+    wanted = sorted(names)
+    patterns = [word for name in wanted for word in ("-e", f"EXPORT_SYMBOL[A-Z_]*({name}[,)]")]
+    said = repository.git("grep", "-h", "-o", *patterns, commit, "--", "*.c", "*.S", check=False).text if wanted else ""
+    found = set(re.findall(r"\((\w+)", said))
+    return found & set(wanted)
+
+
+def _mentioned(repository: Repository, commit: str, names: Iterable[str]) -> set[str]:
+    """Which of some names still stand in a source file of the tree."""
+    wanted = sorted(names)
+    patterns = [word for name in wanted for word in ("-e", name)]
+    files = ("*.c", "*.h", "*.S")
+    said = repository.git("grep", "-h", "-o", "-w", "-F", *patterns, commit, "--", *files, check=False).text
+    return set(said.split()) & set(wanted) if wanted else set()

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What compiled objects define, export and still need, so that most of what a link would find needs no link.
+
+A folder's objects of a base and a head in the same configuration are compared: what only the head's objects need must
+be somewhere. The rest of the kernel is not compiled; where it alone can tell, the answer is to link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import BuildError
+from harness.process import run
+
+_NM_SECONDS = 120.0
+_EXPORT = "__export_symbol_"  # the label that EXPORT_SYMBOL() leaves (include/linux/export.h, 6.5 on)
+_LINE = re.compile(r"(?P<name>\S+) (?P<type>[A-Za-z])(?: |\Z)")
+
+
+class Objects(msgspec.Struct, frozen=True, kw_only=True):
+    """Global symbols of some folders' objects: built in, and in modules.
+
+    ``defined`` and ``needed`` are what is built in, ``module_needed`` what modules need and do not define themselves,
+    ``exported`` what either exports to modules.
+    """
+
+    defined: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
+    module_needed: frozenset[str] = frozenset()
+    exported: frozenset[str] = frozenset()
+
+
+class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
+    """What new references lead to: ``missing`` nowhere, ``not_exported`` to what a module cannot reach, ``unsure``
+    to objects that were not compiled."""
+
+    missing: tuple[str, ...] = ()
+    not_exported: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+
+
+class Symbols(msgspec.Struct, frozen=True, kw_only=True):
+    """One or several objects' symbols as nm lists them."""
+
+    defined: frozenset[str]
+    undefined: frozenset[str]
+    exported: frozenset[str]
+
+
+def parse_nm(text: str) -> Symbols:
+    """The output of ``nm --format=posix``: one symbol a line, a header a member of an archive."""
+    defined, undefined, exported = set(), set(), set()
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        if found["name"].startswith(_EXPORT):
+            exported.add(found["name"].removeprefix(_EXPORT))
+        elif found["type"] == "U":
+            undefined.add(found["name"])
+        elif found["type"].isupper():
+            defined.add(found["name"])
+    return Symbols(defined=frozenset(defined), undefined=frozenset(undefined - defined), exported=frozenset(exported))
+
+
+def read_objects(output: Path, folders: Sequence[str]) -> Objects:
+    """The symbols of folders that were made (``make mm/``) in an output folder."""
+    archives = [name for name in (f"{folder}built-in.a" for folder in folders) if (output / name).is_file()]
+    builtin = _nm(output, archives)
+    modules = [_nm(output, [name]) for folder in folders for name in _module_objects(output / folder / "modules.order")]
+    exported = frozenset().union(builtin.exported, *(one.exported for one in modules))
+    return Objects(
+        defined=builtin.defined,
+        needed=builtin.undefined,
+        module_needed=frozenset().union(*(one.undefined for one in modules)),
+        exported=exported,
+    )
+
+
+def _module_objects(order: Path) -> list[str]:
+    return order.read_text().split() if order.is_file() else []
+
+
+def _nm(output: Path, files: Sequence[str]) -> Symbols:
+    if not files:
+        return Symbols(defined=frozenset(), undefined=frozenset(), exported=frozenset())
+    done = run(["nm", "--format=posix", "--", *files], deadline=_NM_SECONDS, cwd=output, error=BuildError)
+    return parse_nm(done.text)
+
+
+Ask = Callable[[Collection[str]], Collection[str]]
+
+
+def unresolved(
+    base: Objects, head: Objects, *, elsewhere: Collection[str], exported: Ask, mentioned: Ask
+) -> Unresolved:
+    """What the head's objects need that the base's do not, and that is not in them.
+
+    ``elsewhere`` are the global symbols of the rest of a kernel with the default configuration: what is not even there
+    is missing. ``exported`` and ``mentioned`` tell of names which the tree exports, and which it names at all. What the
+    base's objects define, and the head's no longer, may be needed by the rest, if it is still named.
+    """
+    rest = frozenset(elsewhere)
+    new = (head.needed - head.defined) - (base.needed - base.defined)
+    gone = base.defined - head.defined
+    for_modules = head.module_needed - base.module_needed - head.exported - new
+    not_here = for_modules - head.defined
+    not_here -= set(exported(not_here)) if not_here else set()
+    return Unresolved(
+        missing=_sorted((new | not_here) - rest),
+        not_exported=_sorted(for_modules & head.defined),
+        unsure=_sorted((new & rest) | (not_here & rest) | (set(mentioned(gone)) if gone else set())),
+    )
+
+
+def _sorted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
