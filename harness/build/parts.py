@@ -40,7 +40,8 @@ class Parts:
     def compile(self, targets: Sequence[str]) -> dict[str, list[str]]:
         """Make targets (``mm/``, ``mm/zswap.o``, ``vmlinux``); returns the warnings of all that the folder holds.
 
-        What kbuild does not reach in this configuration raises :class:`BuildError`, as a compiler's error does.
+        A folder that kbuild does not reach in this configuration is left as it is. Raises :class:`BuildError` for a
+        file that does not compile, also for one that the configuration leaves out and that was named on its own.
         """
         return run_make(self._job, self._worktree, targets)
 

@@ -77,8 +77,12 @@ def attempt(
     paths: Paths,
     store: Store,
     progress: Progress,
+    seed: int | None = None,
 ) -> Configured:
-    """The final ``.config`` and what was lost on the way, without judging it."""
+    """The final ``.config`` and what was lost on the way, without judging it.
+
+    With a ``seed`` what the fragments leave open is drawn (``make randconfig``) instead of off.
+    """
     merged = merge(requests, paths.kconfigs)
     key = value_digest(
         _FORMAT,
@@ -86,10 +90,11 @@ def attempt(
         [(wanted.line, wanted.fragment, wanted.optional, wanted.why) for wanted in merged.asked.values()],
         merged.askers,
         toolchain.digest,
+        *(() if seed is None else (seed,)),
     )
 
     def make(folder: Path) -> dict[str, Any]:
-        text, lost = _make(applied, merged, toolchain=toolchain, paths=paths, store=store, progress=progress)
+        text, lost = _make(applied, merged, seed=seed, toolchain=toolchain, paths=paths, store=store, progress=progress)
         (folder / "config").write_text(text)
         (folder / "request").write_text(merged.text)
         return {"lost": msgspec.to_builtins(lost)}
@@ -119,25 +124,34 @@ def read_symbols(source: Path) -> language.Symbols:
     return language.read(read_file, variables=variables)
 
 
-def conf_environment(request: Path) -> dict[str, str | None]:
+def conf_environment(request: Path, seed: int | None = None) -> dict[str, str | None]:
     """What ``conf`` is told beside its command line (Documentation/kbuild/kconfig.rst, ``KCONFIG_ALLCONFIG``)."""
-    return {"KCONFIG_ALLCONFIG": str(request), "KCONFIG_NOSILENTUPDATE": None}
+    drawn = {"KCONFIG_SEED": str(seed)} if seed is not None else {}
+    return {"KCONFIG_ALLCONFIG": str(request), "KCONFIG_NOSILENTUPDATE": None, **drawn}
 
 
 def _make(
-    applied: AppliedSeries, merged: Merged, *, toolchain: Toolchain, paths: Paths, store: Store, progress: Progress
+    applied: AppliedSeries,
+    merged: Merged,
+    *,
+    seed: int | None,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
 ) -> tuple[str, tuple[check.Lost, ...]]:
+    target = "allnoconfig" if seed is None else "randconfig"
     with _lease(applied, paths=paths, store=store, progress=progress) as worktree:
-        progress.update("make allnoconfig")
+        progress.update(f"make {target}")
         request = worktree.output / "request.config"
         request.write_text(merged.text)
-        argv = make_argv(["allnoconfig"], source=worktree.source, output=worktree.output, toolchain=toolchain)
+        argv = make_argv([target], source=worktree.source, output=worktree.output, toolchain=toolchain)
         run(
             argv,
             deadline=_CONF_SECONDS,
-            env=conf_environment(request),
+            env=conf_environment(request, seed),
             error=BuildError,
-            failure=f"the Kconfig of {applied.tree.spec} does not work: make allnoconfig failed",
+            failure=f"the Kconfig of {applied.tree.spec} does not work: make {target} failed",
         )
         text = dotconfig.normalized((worktree.output / ".config").read_text())
         return text, check.lost(merged, dotconfig.parse(text), lambda: read_symbols(worktree.source))

@@ -32,7 +32,6 @@ from harness.values import AppliedSeries, Kernel, KernelConfig
 _KIND = "patchcheck"
 _FORMAT = 1  # of what is kept: raise it when its meaning changes
 _FILE = "compiled.json"
-_NOT_REACHED = re.compile(r"No rule to make target '(?:\./)?(?P<folder>[^']+/)'")
 _CONTENT = re.compile(r":\d+: (?:fatal )?error: |undefined (?:reference|symbol)|modpost|multiple definition of")
 DEFAULT = Cell(name="default")
 
@@ -79,8 +78,9 @@ class Bench:
 
     def configured(self, applied: AppliedSeries, cell: Cell = DEFAULT) -> Configured:
         """The final ``.config`` of a cell, and what of it was lost."""
-        requests = kconfig.parse_requests([*self.profile.config, *cell.requests])
-        return kconfig.attempt(applied, requests, **self._tools)
+        fragments = () if cell.seed is not None else self.profile.config
+        requests = kconfig.parse_requests([*fragments, *cell.requests])
+        return kconfig.attempt(applied, requests, seed=cell.seed, **self._tools)
 
     def config(self, applied: AppliedSeries) -> KernelConfig:
         """The profile's configuration; a lost option is a :class:`UserError`."""
@@ -94,9 +94,10 @@ class Bench:
         """Folders (``mm/``) compiled in a cell's configuration, or ``vmlinux`` linked."""
 
         def work(parts: Parts) -> Compiled:
-            reached, warnings = _compile(parts, targets)
-            objects = read_objects(parts.output, reached)
-            return Compiled(made=tuple(reached), warnings=_frozen(warnings), objects=objects)
+            warnings = parts.compile(targets)
+            # make has nothing to do for a folder into which this configuration does not descend
+            made = tuple(target for target in targets if (parts.output / target / "built-in.a").is_file())
+            return Compiled(made=made, warnings=_frozen(warnings), objects=read_objects(parts.output, made))
 
         return self._kept(applied, config, cell=cell, key=["compile", *targets], work=work)
 
@@ -117,7 +118,7 @@ class Bench:
         names = [str(Path(file).with_suffix(".o")) for file in files if file.endswith(".c")]
 
         def work(parts: Parts) -> Compiled:
-            _compile(parts, folders)
+            parts.compile(folders)
             there = [name for name in names if (parts.output / name).is_file()]
             warnings = parts.look(there, **variables) if there else {}
             return Compiled(made=tuple(there), warnings=_frozen(warnings))
@@ -165,20 +166,6 @@ def _unless_broken(parts: Parts, work: Callable[[Parts], Compiled]) -> Compiled:
         if not any(_CONTENT.search(line) for line in (reason.message, *reason.details)):
             raise
         return Compiled(broken=Broken.of(reason))
-
-
-def _compile(parts: Parts, targets: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Make targets; a folder into which this configuration does not descend is left out. Returns those that are not."""
-    reached = list(targets)
-    while reached:
-        try:
-            return reached, parts.compile(reached)
-        except BuildError as reason:
-            found = _NOT_REACHED.search("\n".join((reason.message, *reason.details)))
-            if found is None or found["folder"] not in reached:
-                raise
-            reached.remove(found["folder"])
-    return [], {}
 
 
 def _frozen(warnings: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

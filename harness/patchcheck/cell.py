@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cells of the grid: the profile's configuration with an option off, options as modules, or a random one. Pure."""
+"""Cells of the grid: the profile's configuration with an option off, options as modules; or a drawn one. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ MODULES = "modules"
 _RANDOM = re.compile(r"randconfig:(?P<seed>\d+)\Z")
 _VALUE = re.compile(r"(?:CONFIG_)?(?P<option>[A-Z0-9_]+)=(?P<value>[nmy])\Z")
 _MAKEFILE_OPTION = re.compile(r"\$\(CONFIG_([A-Z0-9_]+)\)")
+# what a random configuration does not draw: another machine, compilers and tools beside the one here, and what makes
+# compiling many times slower without another line of the source
+_NOT_DRAWN = {
+    "64BIT": "y", "MODULES": "y", "WERROR": "n", "GCC_PLUGINS": "n", "DEBUG_INFO_NONE": "y", "RUST": "n",
+    "KASAN": "n", "KCSAN": "n", "KMSAN": "n", "UBSAN": "n", "GCOV_KERNEL": "n", "KCOV": "n", "BPF_PRELOAD": "n",
+}  # fmt: skip
 _COMPILED = (".c", ".S", ".h")
 _NO_OBJECTS = ("Documentation", "include", "samples", "scripts", "tools", "usr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One configuration: ``assignments`` (option, ``y``/``m``/``n``) on top of the profile's, or a ``seed`` alone."""
+    """One configuration: ``assignments`` (option, ``y``/``m``/``n``) on top of the profile's.
+
+    With a ``seed`` the assignments stand alone, and the rest is drawn.
+    """
 
     name: str
     assignments: tuple[tuple[str, str], ...] = ()
@@ -61,7 +70,7 @@ def parse_cell(text: str, symbols: Symbols, tristates: Sequence[str]) -> Cell:
     if text == MODULES:
         return all_modules(tristates)
     if random := _RANDOM.match(text):
-        return Cell(name=text, seed=int(random["seed"]))
+        return Cell(name=text, assignments=tuple(_NOT_DRAWN.items()), seed=int(random["seed"]))
     found = _VALUE.match(text)
     if found is None:
         raise UserError(f"'{text}' is no cell of the grid", hint="write OPTION=n, OPTION=m, modules or randconfig:SEED")

@@ -130,6 +130,8 @@ class Grid:
 
 def _not_possible(cell: Cell, configured: Configured) -> str | None:
     """Why the final ``.config`` is not the cell's, or None. Of many modules those that can be are enough."""
+    if cell.seed is not None:
+        return None
     lost = [one for one in configured.lost if (one.wanted.option, one.wanted.value) in cell.assignments]
     wanted = [option for option, value in cell.assignments if value == "m" and option != "MODULES"]
     if len(wanted) > 1 and any(same_value("m", configured.values.get(option)) for option in wanted):
