@@ -17,7 +17,7 @@ from harness.profile import Profile
 from harness.progress import Progress
 from harness.series import named
 from harness.series.answers import Answer
-from harness.series.check import check
+from harness.series.check import PatchCheck, check
 from harness.series.finding import Finding, Level, exit_status
 from harness.values import Series, Tree
 
@@ -51,6 +51,7 @@ _INTERRUPTED = 130
     help="Run suites on the tree and the last patch (ends, the default), or at each.",
 )
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite in place of the profile's. Repeat it.")
+@click.option("--patch", "only", type=int, multiple=True, metavar="N", help="Only this patch. Repeat it.")
 @click.option(
     "--profile",
     "profile_name",
@@ -83,8 +84,12 @@ def check_(
     boot, 4 this machine failed.
     """
     given = {name: value for name, value in flags.items() if value not in (None, ())}
+    from harness.patchcheck import checks as patch_checks  # not before help: it imports every stage
+
     if given and not each:
-        raise UserError(f"--{next(iter(given)).removesuffix('s').removesuffix('_name')} needs --each")
+        names = {"cells": "cell", "suites": "suite", "profile_name": "profile", "only": "patch"}
+        name = next(iter(given))
+        raise UserError(f"--{names.get(name, name)} needs --each")
     profile = _profile(session, spec, source_spec, flags) if each else None
     choice = _choice(given) if each else None
     if dry_run and not each:
@@ -92,20 +97,20 @@ def check_(
     tree, found = tree_and_series(session, spec, profile.source if profile is not None else source_spec)
     shown = _Shown(found, as_json=as_json)
     with session.stage("series") as progress:
-        patch_checks = []
+        todo = None
+        checks: list[PatchCheck] = []
         if profile is not None and choice is not None:
-            from harness.patchcheck import checks
-
             bench = _bench(session, profile, progress)
             todo = _plan(session, tree, found, choice, bench, progress)
             if dry_run and todo is not None:
                 _show_plan(profile, todo, as_json)
                 return 0
-            patch_checks = checks(todo, bench) if todo is not None else []
+            checks = patch_checks(todo, bench) if todo is not None else []
         try:
             check(
-                tree, found, paths=session.paths, store=session.store, progress=progress, each=patch_checks,
-                answers=_answers(session, spec), on_finding=shown.finding,
+                tree, found, paths=session.paths, store=session.store, progress=progress, each=checks,
+                only=todo.patches if todo is not None else (), answers=_answers(session, spec),
+                on_finding=shown.finding,
             )  # fmt: skip
         except KeyboardInterrupt:
             shown.end(interrupted=True)
@@ -189,7 +194,9 @@ def _profile_of(session: Session, spec: str) -> str:
 def _choice(given: dict[str, Any]) -> Choice:
     from harness.patchcheck import Choice
 
-    return Choice(**{name: given[name] for name in ("grid", "cells", "boot", "suites", "link") if name in given})
+    return Choice(
+        **{name: given[name] for name in ("grid", "cells", "boot", "suites", "link", "only") if name in given}
+    )
 
 
 def _bench(session: Session, profile: Profile, progress: Progress) -> Bench:

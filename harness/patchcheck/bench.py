@@ -118,6 +118,8 @@ class Bench:
         names = [str(Path(file).with_suffix(".o")) for file in files if file.endswith(".c")]
 
         def work(parts: Parts) -> Compiled:
+            if not folders:  # none of the files belongs to the kernel
+                return Compiled()
             parts.compile(folders)
             there = [name for name in names if (parts.output / name).is_file()]
             warnings = parts.look(there, **variables) if there else {}

@@ -29,10 +29,12 @@ class Boots:
         self._builds = builds
         self._patches = patches
         self._suites = suites
+        self._tree_is_due = 0 in patches
 
     def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
         """The finding of this patch's run; before the first patch's, that of the tree."""
-        if patch.number == 1 and 0 in self._patches:
+        if self._tree_is_due:
+            self._tree_is_due = False
             yield self._run(0)
         if patch.number in self._patches:
             if patch.number in self._builds.kernels:

@@ -21,6 +21,7 @@ class Builds:
 
     def __init__(self, bench: Bench) -> None:
         self.kernels: dict[int, Kernel] = {}
+        self._broken: set[int] = set()
         self._bench = bench
 
     def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
@@ -29,6 +30,7 @@ class Builds:
         try:
             kernel = self._bench.kernel(applied)
         except BuildError as reason:
+            self._broken.add(patch.number)
             yield does_not_build(self.name, patch.number, Broken.of(reason))
             return
         self.kernels[patch.number] = kernel
@@ -39,15 +41,23 @@ class Builds:
             no_new = f"no new warning ({old} before)" if old else "no warning"
             yield Finding(check=self.name, level=Level.OK, patch=patch.number, message=f"builds, {no_new}")
 
+    def unsaid(self, number: int, new: Sequence[Warned]) -> tuple[Warned, ...]:
+        """Those of another check's warnings that the build at a patch does not say as well."""
+        said = {(file, text) for file, texts in self.kernels[number].warnings.items() for text in texts}
+        return tuple(one for one in new if (one.file, one.text) not in said)
+
     def _before(self, applied: AppliedSeries, number: int) -> Mapping[str, Sequence[str]]:
-        """The warnings at the nearest patch before that builds; the tree itself is built only for this."""
-        for earlier in range(number - 1, 0, -1):
-            if earlier in self.kernels:
-                return self.kernels[earlier].warnings
-        try:
-            return self._bench.kernel(at_patch(applied, 0)).warnings
-        except BuildError:
-            return {}
+        """The warnings at the nearest patch before that builds; what was not looked at is built only for this."""
+        for earlier in range(number - 1, -1, -1):
+            if earlier in self._broken:
+                continue
+            try:
+                kernel = self.kernels.get(earlier) or self._bench.kernel(at_patch(applied, earlier))
+            except BuildError:
+                self._broken.add(earlier)
+            else:
+                return kernel.warnings
+        return {}
 
 
 class Look:
@@ -87,18 +97,13 @@ class Look:
         new: tuple[Warned, ...] = ()
         if head.warnings:
             before = self._look(at_patch(applied, patch.number - 1), files).warnings
-            new = self._not_said(patch.number, new_warnings(before, head.warnings))
+            new = self._builds.unsaid(patch.number, new_warnings(before, head.warnings))
         yield from warned(self.name, patch.number, new)
         if not new:
             left = len(files) - len(head.made)
             out = f", {left} not in this configuration" if left else ""
             message = f"nothing new in {len(head.made)} file{'s' if len(head.made) != 1 else ''}{out}"
             yield Finding(check=self.name, level=Level.OK, patch=patch.number, message=message)
-
-    def _not_said(self, number: int, new: Sequence[Warned]) -> tuple[Warned, ...]:
-        """Those that the ordinary build does not say as well."""
-        said = {(file, text) for file, texts in self._builds.kernels[number].warnings.items() for text in texts}
-        return tuple(one for one in new if (one.file, one.text) not in said)
 
     def _look(self, applied: AppliedSeries, files: Sequence[str]) -> Compiled:
         config = self._bench.config(applied)

@@ -2,7 +2,9 @@
 """The grid: what a series touches still compiles with options off, and as modules; and nothing that it needs is lost.
 
 Only the folders that the series touches are compiled. Whether their objects would link is seen by their symbols,
-compared with those of the same folders before the patches; only where these cannot tell is vmlinux linked.
+compared with those of the same folders before the patches; only where these cannot tell is vmlinux linked. A file in
+another folder that uses what a header of the series changed is compiled by the profile's configuration alone, or
+with ``--link``.
 """
 
 from __future__ import annotations
@@ -21,9 +23,8 @@ from harness.repository import Repository
 from harness.series import at_patch
 from harness.series.finding import Finding, Level
 from harness.store import value_digest
-from harness.values import AppliedSeries, Kernel, KernelConfig, Patch
+from harness.values import AppliedSeries, KernelConfig, Patch
 
-_GLOBAL = re.compile(r"^[0-9a-f]+ [A-Z] (\S+)$", re.MULTILINE)
 _SHOWN = 5
 
 
@@ -77,7 +78,11 @@ class Grid:
             return
         before = at_patch(applied, self._against(number))
         where = f" with {cell.name}"
-        base_made = self._compiled(cell, before, self._bench.configured(before, cell))
+        base = self._bench.configured(before, cell)
+        if cell.seed is not None and base.text != head.text:
+            yield not_run(check, number, "the series changes Kconfig, so that the tree draws another configuration")
+            return
+        base_made = self._compiled(cell, before, base)
         made = self._compiled(cell, applied, head)
         if made.broken is not None:
             if base_made.broken is not None:
@@ -86,22 +91,24 @@ class Grid:
             else:
                 yield does_not_build(check, number, made.broken, where)
             return
-        new = new_warnings(base_made.warnings, made.warnings)
+        new = self._builds.unsaid(number, new_warnings(base_made.warnings, made.warnings))
         yield from warned(check, number, new, where)
-        linked = self._link
+        how = "links" if self._link else f"compiles ({' '.join(made.made)})"
         if not self._link and base_made.broken is None:
-            left = self._unresolved(applied, number, base_made, made)
+            left = self._unresolved(applied, base_made, made)
             if left.missing or left.not_exported:
                 yield _lost(check, number, left, where)
                 return
-            if left.unsure:
-                linked = True
+            if left.unsure and cell.seed is not None:  # linking a random kernel takes hours
+                message = f"not checked: only a link (--link) tells of {_listed(left.unsure)}"
+                yield Finding(check=check, level=Level.WARNING, patch=number, message=message)
+            elif left.unsure:
+                how = "links"
                 full = self._compiled(cell, applied, head, link=True)
                 if full.broken is not None:
                     yield does_not_build(check, number, full.broken, where)
                     return
         if not new:
-            how = "links" if linked else f"compiles ({' '.join(made.made)})"
             yield Finding(check=check, level=Level.OK, patch=number, message=f"{how}, no new warning")
 
     def _compiled(self, cell: Cell, applied: AppliedSeries, configured: Configured, *, link: bool = False) -> Compiled:
@@ -113,16 +120,15 @@ class Grid:
             targets = ["vmlinux", "modules"] if config.enabled("MODULES") else ["vmlinux"]
         return self._bench.compiled(applied, config, cell=cell, targets=targets)
 
-    def _unresolved(self, applied: AppliedSeries, number: int, base: Compiled, head: Compiled) -> Unresolved:
-        """Where new references lead; what the rest of the kernel has is known from the default configuration."""
+    def _unresolved(self, applied: AppliedSeries, base: Compiled, head: Compiled) -> Unresolved:
+        """Where new references lead."""
         config = self._bench.config(applied)
         usual = self._bench.compiled(applied, config, cell=DEFAULT, targets=self._folders)
-        rest = _globals(self._builds.kernels[number]) - usual.objects.defined
         repository = Repository(applied.tree.repository)
         return unresolved(
             base.objects,
             head.objects,
-            elsewhere=rest,
+            usual=usual.objects.defined,
             exported=lambda names: _exported(repository, applied.commit, names),
             mentioned=lambda names: _mentioned(repository, applied.commit, names),
         )
@@ -152,10 +158,6 @@ def _lost(check: str, number: int, left: Unresolved, where: str) -> Finding:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
-
-
-def _globals(kernel: Kernel) -> frozenset[str]:
-    return frozenset(_GLOBAL.findall(kernel.system_map.read_text()))
 
 
 def _exported(repository: Repository, commit: str, names: Iterable[str]) -> set[str]:

@@ -17,7 +17,8 @@ from harness.errors import BuildError
 from harness.process import run
 
 _NM_SECONDS = 120.0
-_EXPORT = "__export_symbol_"  # the label that EXPORT_SYMBOL() leaves (include/linux/export.h, 6.5 on)
+# what EXPORT_SYMBOL() leaves (include/linux/export.h: the first from 6.5 on, the second before)
+_EXPORT = re.compile(r"__(?:export_symbol|ksymtab)_(?P<name>.+)")
 _LINE = re.compile(r"(?P<name>\S+) (?P<type>[A-Za-z])(?: |\Z)")
 
 
@@ -58,8 +59,8 @@ def parse_nm(text: str) -> Symbols:
         found = _LINE.match(line)
         if found is None:
             continue
-        if found["name"].startswith(_EXPORT):
-            exported.add(found["name"].removeprefix(_EXPORT))
+        if export := _EXPORT.match(found["name"]):
+            exported.add(export["name"])
         elif found["type"] == "U":
             undefined.add(found["name"])
         elif found["type"].isupper():
@@ -95,25 +96,25 @@ def _nm(output: Path, files: Sequence[str]) -> Symbols:
 Ask = Callable[[Collection[str]], Collection[str]]
 
 
-def unresolved(
-    base: Objects, head: Objects, *, elsewhere: Collection[str], exported: Ask, mentioned: Ask
-) -> Unresolved:
+def unresolved(base: Objects, head: Objects, *, usual: Collection[str], exported: Ask, mentioned: Ask) -> Unresolved:
     """What the head's objects need that the base's do not, and that is not in them.
 
-    ``elsewhere`` are the global symbols of the rest of a kernel with the default configuration: what is not even there
-    is missing. ``exported`` and ``mentioned`` tell of names which the tree exports, and which it names at all. What the
-    base's objects define, and the head's no longer, may be needed by the rest, if it is still named.
+    ``usual`` is what these folders define in the profile's own configuration: of this nothing can be elsewhere, so that
+    it is missing here. ``exported`` and ``mentioned`` tell of names which the tree exports, and which it names at all.
+    What the base's objects define, and the head's no longer, may be needed by the rest, if it is still named.
     """
-    rest = frozenset(elsewhere)
     new = (head.needed - head.defined) - (base.needed - base.defined)
     gone = base.defined - head.defined
     for_modules = head.module_needed - base.module_needed - head.exported - new
     not_here = for_modules - head.defined
-    not_here -= set(exported(not_here)) if not_here else set()
+    missing = (new | not_here) & frozenset(usual)
+    unsure = (new | not_here) - missing
+    if not_here & unsure:
+        unsure -= not_here & frozenset(exported(not_here & unsure))
     return Unresolved(
-        missing=_sorted((new | not_here) - rest),
+        missing=_sorted(missing),
         not_exported=_sorted(for_modules & head.defined),
-        unsure=_sorted((new & rest) | (not_here & rest) | (set(mentioned(gone)) if gone else set())),
+        unsure=_sorted(unsure | (frozenset(mentioned(gone)) if gone else frozenset())),
     )
 
 

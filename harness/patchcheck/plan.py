@@ -27,6 +27,7 @@ class Choice:
     """What a user chose. ``grid``: the last patch (quick) or each (full); ``boot``: the tree and the last, or each.
 
     ``cells`` stand in place of the grid's own, ``suites`` in place of the profile's; ``link`` links every cell.
+    ``only`` are the numbers of the patches to look at; none: all.
     """
 
     grid: str = "quick"
@@ -34,6 +35,7 @@ class Choice:
     boot: str = "ends"
     suites: tuple[str, ...] = ()
     link: bool = False
+    only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cells and self.grid == "none":
@@ -42,9 +44,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchPlan:
-    """What will be done: ``cells`` at ``grid_patches`` in ``folders``, boots at ``boot_patches`` (0: the tree)."""
+    """What will be done: ``patches`` are looked at, ``cells`` tried at ``grid_patches`` in ``folders``.
+
+    Suites run at ``boot_patches`` (0: the tree).
+    """
 
     choice: Choice
+    patches: tuple[int, ...]
     folders: tuple[str, ...]
     cells: tuple[Cell, ...]
     grid_patches: tuple[int, ...]
@@ -55,7 +61,8 @@ class PatchPlan:
     def lines(self) -> list[str]:
         """The plan as text."""
         config = "the profile's configuration"
-        shown = [f"build       every patch, {config}; no new warning", "W=1         the .c files that a patch touches"]
+        every = _patches(self.patches) if self.choice.only else "every patch"
+        shown = [f"build       {every}, {config}; no new warning", "W=1         the .c files that a patch touches"]
         shown.append(f"sparse      {self.sparse or 'not installed: not run'}")
         if self.cells:
             names = " ".join(cell.name for cell in self.cells)
@@ -73,17 +80,22 @@ def _patches(numbers: Sequence[int]) -> str:
 
 
 def plan(applied: AppliedSeries, choice: Choice, bench: Bench) -> PatchPlan:
-    """Decide what is checked where; raises :class:`UserError` for a cell that the tree does not know."""
-    last = len(applied.commits)
+    """Decide what is checked where; raises :class:`UserError` for a cell or a patch that is not there."""
+    count = len(applied.commits)
+    numbers = tuple(sorted(set(choice.only))) or tuple(range(1, count + 1))
+    if numbers[0] < 1 or numbers[-1] > count:
+        raise UserError(f"the series has the patches 1 to {count}, not {numbers[0 if numbers[0] < 1 else -1]}")
+    last = numbers[-1]
     patches = applied.series.patches if applied.series is not None else ()
     touched = cells.folders(path for patch in patches for path in patch.files)
     folders = tuple(folder for folder in touched if _has_makefile(applied, folder))
     return PatchPlan(
         choice=choice,
+        patches=numbers,
         folders=folders,
         cells=_cells(applied, choice, bench, folders) if choice.grid != "none" else (),
-        grid_patches={"none": (), "quick": (last,), "full": tuple(range(1, last + 1))}[choice.grid],
-        boot_patches={"none": (), "ends": (0, last), "each": tuple(range(last + 1))}[choice.boot],
+        grid_patches={"none": (), "quick": (last,), "full": numbers}[choice.grid],
+        boot_patches={"none": (), "ends": (0, last), "each": (0, *numbers)}[choice.boot],
         sparse=sparse_version(),
     )
 

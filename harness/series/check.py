@@ -9,7 +9,7 @@ A remark that the series answers (:mod:`harness.series.answers`) is a note.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,10 +59,14 @@ def check(
     store: Store,
     progress: Progress,
     each: Sequence[PatchCheck] = (),
+    only: Collection[int] = (),
     answers: Sequence[Answer] = (),
     on_finding: Listener | None = None,
 ) -> Report:
-    """Check a series against a tree. What is wrong with the series is a finding, not an exception."""
+    """Check a series against a tree. What is wrong with the series is a finding, not an exception.
+
+    ``only`` are the patches that the checks in ``each`` see; none: all.
+    """
     findings: list[Finding] = []
 
     def found(new: Iterable[Finding]) -> None:
@@ -79,7 +83,7 @@ def check(
         return Report(series=series, applied=None, findings=tuple(findings))
     found([Finding(check="apply", level=Level.OK, message=f"every patch applies to {tree.spec} ({tree.version})")])
     remarks: list[Finding] = []  # before their answers
-    for remark in _checks(applied, series, paths=paths, store=store, progress=progress, each=each):
+    for remark in _checks(applied, series, paths=paths, store=store, progress=progress, each=each, only=only):
         remarks.append(remark)
         found([remark])
     found(idle(remarks, answers))
@@ -94,10 +98,11 @@ def _checks(
     store: Store,
     progress: Progress,
     each: Sequence[PatchCheck],
+    only: Collection[int],
 ) -> Iterator[Finding]:
     yield from _checkpatch(applied, series, paths=paths, store=store, progress=progress)
     for patch in series.patches if each else ():
-        for one in each:
+        for one in each if not only or patch.number in only else ():
             yield from one(at_patch(applied, patch.number), patch)
 
 

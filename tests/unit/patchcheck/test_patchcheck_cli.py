@@ -90,6 +90,16 @@ def test_w1_sees_what_the_build_does_not(bench: Bench) -> None:
     assert looked[2][0] == "ok"
 
 
+def test_one_patch_alone(bench: Bench) -> None:
+    old = WARN.format(line=3, name="x")
+    folder = series(
+        bench, {"fs/super.c": "exit 1\n"}, {"fs/super.c": ":\n", "mm/zswap.c": old}, {"mm/zswap.c": ":\n" + old}
+    )
+    outcome = each(bench, folder, "--patch", "3", "--cell", "PVH=n", "--json")
+    assert outcome.status == 0, outcome.text
+    assert set(findings(outcome, "build")) == set(findings(outcome, "grid PVH=n")) == {3}
+
+
 def test_what_breaks_only_with_an_option_off(bench: Bench) -> None:
     folder = series(bench, {"mm/zswap.c": PVH_ONLY})
     outcome = each(bench, folder, "--cell", "PVH=n", "--json")
@@ -186,6 +196,7 @@ def test_an_answer_that_says_too_little(bench: Bench, bad: str) -> None:
         (("--boot", "ends", "--suite", "smokey"), "smoke"),
         (("--profile", "nothing"), "unknown profile"),
         (("--jobs", "0"), "no number of jobs"),
+        (("--patch", "2"), "the patches 1 to 1, not 2"),
     ],
 )
 def test_what_is_refused(bench: Bench, words: tuple[str, ...], said: str) -> None:

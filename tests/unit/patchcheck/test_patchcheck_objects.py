@@ -44,11 +44,11 @@ def objects(**names: str) -> Objects:
     return Objects(**{kind: frozenset(text.split()) for kind, text in names.items()})
 
 
-def judged(base: Objects, head: Objects, rest: str = "", exported: str = "", mentioned: str = "") -> Unresolved:
+def judged(base: Objects, head: Objects, usual: str = "", exported: str = "", mentioned: str = "") -> Unresolved:
     return unresolved(
         base,
         head,
-        elsewhere=frozenset(rest.split()),
+        usual=frozenset(usual.split()),
         exported=lambda names: set(names) & set(exported.split()),
         mentioned=lambda names: set(names) & set(mentioned.split()),
     )
@@ -60,12 +60,12 @@ def test_what_the_base_needs_too_is_not_asked_for() -> None:
 
 def test_a_function_that_is_left_out_with_the_option_is_missing() -> None:
     head = objects(needed="zswap_leave")
-    assert judged(objects(), head).missing == ("zswap_leave",)
+    assert judged(objects(), head, usual="zswap_leave").missing == ("zswap_leave",)
     assert judged(objects(), objects(needed="x", defined="x")) == Unresolved()
 
 
 def test_what_is_not_compiled_here_is_unsure() -> None:
-    assert judged(objects(), objects(needed="sysfs_emit"), rest="sysfs_emit").unsure == ("sysfs_emit",)
+    assert judged(objects(), objects(needed="sysfs_emit")).unsure == ("sysfs_emit",)
 
 
 def test_what_is_gone_matters_if_it_is_still_named() -> None:
@@ -79,6 +79,6 @@ def test_a_module_needs_exports() -> None:
     exports = objects(defined="register_it", module_needed="register_it", exported="register_it")
     assert judged(objects(), exports) == Unresolved()
     there = objects(module_needed="sysfs_emit")
-    assert judged(objects(), there, rest="sysfs_emit", exported="sysfs_emit") == Unresolved()
-    assert judged(objects(), there, rest="sysfs_emit").unsure == ("sysfs_emit",)
-    assert judged(objects(), there).missing == ("sysfs_emit",)
+    assert judged(objects(), there, exported="sysfs_emit") == Unresolved()
+    assert judged(objects(), there).unsure == ("sysfs_emit",)
+    assert judged(objects(), there, usual="sysfs_emit").missing == ("sysfs_emit",)
