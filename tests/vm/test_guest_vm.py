@@ -32,6 +32,7 @@ from harness.guest.keys import make_keys
 from harness.paths import Paths, default_paths
 from harness.progress import Quiet, QuietView
 from harness.store import Store
+from harness.suite.catalogue import GUEST_FOLDER
 from harness.values import Accel, Acceleration, Kernel, QemuPlan
 
 pytestmark = pytest.mark.vm
@@ -340,3 +341,24 @@ def test_a_fabric_connection_refuses_a_guest_with_another_key(guest: Guest, tmp_
     connection = connect(port=guest.ssh_port, key_file=guest.key_file, known_hosts=other)
     with connection, pytest.raises(paramiko.BadHostKeyException):
         connection.open()
+
+
+@pytest.mark.parametrize(
+    ("described", "program", "says"),
+    [
+        ("two-devices", "cxl/test_enumerate.sh", "not ok"),
+        ("two-sockets", "smoke/test_boot.sh", "not ok"),
+        ("direct", "cxl/test_enumerate.sh", "ok"),
+    ],
+)
+def test_guest_tests_notice_a_machine_that_is_not_as_described(
+    planned: Planner, paths: Paths, tmp_path: Path, described: str, program: str, says: str
+) -> None:
+    made = planned("direct")
+    facts = topologies.guest_facts(topologies.load(described, paths=default_paths()))
+    made = dataclasses.replace(made, files={**made.files, "topology": facts})
+    with start(made, folder=tmp_path / "run", paths=paths) as running:
+        result = running.run(f"{GUEST_FOLDER}/{program}", deadline=60)
+    failed = [line for line in result.stdout.splitlines() if line.startswith("not ok")]
+    assert bool(failed) is (says == "not ok"), result.stdout
+    assert result.exit_status == (1 if failed else 0)
