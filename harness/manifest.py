@@ -22,7 +22,7 @@ from harness.pipeline import Machine, Made
 from harness.profile import Profile
 from harness.results.record import Manifest
 from harness.store import value_digest
-from harness.values import Kernel, QemuPlan, Series
+from harness.values import Payload, QemuPlan, Series
 
 
 def manifest(
@@ -44,9 +44,9 @@ def manifest(
     }
     decides |= _kernel(made)
     if machine is not None:
-        decides |= _machine(machine)
+        decides |= _machine(machine, made.payload or machine.payload)
     if plan is not None:
-        decides["argv"] = portable_argv(plan, made.kernel, machine, cache)
+        decides["argv"] = portable_argv(plan, made, machine, cache)
         decides["accel"] = plan.accel.value
     circumstances = {
         "command": list(command),
@@ -65,14 +65,16 @@ def manifest(
     return Manifest(decides=decides, circumstances=circumstances)
 
 
-def portable_argv(plan: QemuPlan, kernel: Kernel | None, machine: Machine | None, cache: Path) -> list[str]:
+def portable_argv(plan: QemuPlan, made: Made, machine: Machine | None, cache: Path) -> list[str]:
     """QEMU's argv with each file of the cache named by what it is: ``{kernel}``, ``{rootfs}``, ``{payload}``."""
     names: list[tuple[str, str]] = []
     if machine is not None:
         names += [(str(machine.rootfs.image), "{rootfs}"), (str(machine.payload.image), "{payload}")]
-    if kernel is not None:
-        names += [(str(kernel.vmlinux), "{kernel}")]
-        names += [(str(kernel.bzimage), "{kernel}")] if kernel.bzimage else []
+    if made.payload is not None:
+        names.append((str(made.payload.image), "{payload}"))
+    if made.kernel is not None:
+        names += [(str(made.kernel.vmlinux), "{kernel}")]
+        names += [(str(made.kernel.bzimage), "{kernel}")] if made.kernel.bzimage else []
     names.append((str(cache), "{cache}"))
     words = []
     for word in plan.argv:
@@ -118,7 +120,7 @@ def _series(series: Series) -> dict[str, Any]:
     }
 
 
-def _machine(machine: Machine) -> dict[str, Any]:
+def _machine(machine: Machine, payload: Payload) -> dict[str, Any]:
     definition = topology.definition(machine.topology)
     return {
         "rootfs": {
@@ -126,7 +128,7 @@ def _machine(machine: Machine) -> dict[str, Any]:
             "key": machine.rootfs.key,
             "digest": machine.rootfs.digest,
         },
-        "payload": {"key": machine.payload.key, "digest": machine.payload.digest},
+        "payload": {"key": payload.key, "digest": payload.digest},
         "topology": {"name": machine.topology.name, "digest": value_digest(definition), "definition": definition},
         "qemu": {
             "version": machine.qemu.version_text,

@@ -7,6 +7,7 @@ Layout, from ``tests/guest``::
     <suite>/test_y.c                         →  tests/<suite>/test_y   (compiled)
     lib/*                                    →  tests/lib/*            (lib/ is also on the C include path)
     helpers/z.c                              →  bin/z                  (compiled)
+    modules/m.c                              →  modules/m.ko           (built for the kernel; m.missing says why not)
 
 Programs are compiled statically and kept one by one by content, so that an edit compiles one file again.
 """
@@ -26,7 +27,7 @@ from harness.paths import Paths
 from harness.process import run, which
 from harness.progress import Progress
 from harness.store import Store, disk_failure, file_digest, value_digest
-from harness.values import Payload
+from harness.values import GuestModules, Payload
 
 _KIND = "payload"
 _PROGRAM = "guest-program"
@@ -65,22 +66,26 @@ def layout(files: Sequence[str]) -> Layout:
     return Layout(copies=copies, programs=programs)
 
 
-def payload(*, paths: Paths, store: Store, progress: Progress) -> Payload:
+def payload(*, paths: Paths, store: Store, progress: Progress, modules: GuestModules | None = None) -> Payload:
     """The payload of the project's guest tests, made again only when one of their files or the compiler changed.
 
-    Raises :class:`BuildError` where a program does not compile, with the compiler's message.
+    ``modules`` are those of the kernel that it is for. Raises :class:`BuildError` where a program does not compile,
+    with the compiler's message.
     """
     root = paths.guest_tests
-    files = _files(root)
+    files = [name for name in _files(root) if not name.startswith("modules/")]  # these are built against a kernel
     digests = {name: file_digest(root / name) for name in files}
     compiler = _identity(_CC)
-    key = value_digest(_FORMAT, digests, _CFLAGS, compiler, _identity("mkfs.erofs"))
+    built = {name: file_digest(file) for name, file in modules.files.items()} if modules else {}
+    missing = dict(modules.missing) if modules else {}
+    key = value_digest(_FORMAT, digests, _CFLAGS, compiler, _identity("mkfs.erofs"), built, missing)
 
     def make(folder: Path) -> dict[str, Any]:
         plan = layout(files)
         shared = sorted((name, digest) for name, digest in digests.items() if name.endswith((".h", ".inc")))
         with paths.scratch("payload") as scratch:
             _populate(root, plan, scratch)
+            _add_modules(modules or GuestModules(), scratch / "modules")
             _compile_all(root, plan, digests, (shared, compiler), scratch, store=store, progress=progress)
             progress.update("packing the guest tests")
             _pack(scratch, folder / "payload.erofs")
@@ -117,6 +122,14 @@ def _populate(root: Path, plan: Layout, folder: Path) -> None:
         content = (root / name).read_bytes()
         target.write_bytes(content)
         target.chmod(0o755 if content.startswith(b"#!") else 0o644)
+
+
+def _add_modules(modules: GuestModules, folder: Path) -> None:
+    folder.mkdir()
+    for name, file in modules.files.items():
+        shutil.copyfile(file, folder / f"{name}.ko")
+    for name, reason in modules.missing.items():
+        (folder / f"{name}.missing").write_text(f"{reason}\n")
 
 
 def _compile_all(

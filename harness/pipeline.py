@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.kconfig.merge import merge
 from harness.paths import Paths
 from harness.profile import Profile
-from harness.progress import StageView
+from harness.progress import Progress, StageView
 from harness.store import Store
 from harness.topology import Topology
 from harness.values import (
@@ -39,12 +39,13 @@ class Stages(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltKernel:
-    """A kernel with what it was made from."""
+    """A kernel with what it was made from; ``payload`` has its test modules, and is None where it loads none."""
 
     applied: AppliedSeries
     config: KernelConfig
     kernel: Kernel
     tools: toolchain.Toolchain
+    payload: Payload | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Made:
     applied: AppliedSeries | None = None
     config: KernelConfig | None = None
     kernel: Kernel | None = None
+    payload: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +133,28 @@ def kernel_of(
         )
         warnings = sum(len(lines) for lines in kernel.warnings.values())
         noted = f", {warnings} compiler warnings" if warnings else ""
+        made.kernel = kernel
+        built = BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools)
+        if config.enabled("MODULES"):
+            made.payload = _with_modules(built, profile, paths=paths, store=store, progress=stage)
         stage.result(f"{kernel.release} ({kernel.key[:12]}{noted})", cached=cached)
-    made.kernel = kernel
-    return BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools)
+    return replace(built, payload=made.payload)
+
+
+def _with_modules(built: BuiltKernel, profile: Profile, *, paths: Paths, store: Store, progress: Progress) -> Payload:
+    """The guest tests with the test modules for a kernel."""
+    modules = build.guest_modules(
+        built.applied,
+        built.config,
+        built.kernel,
+        folder=paths.guest_tests / "modules",
+        toolchain=built.tools,
+        paths=paths,
+        store=store,
+        progress=progress,
+        jobs=profile.jobs,
+    )
+    return payload.payload(paths=paths, store=store, progress=progress, modules=modules)
 
 
 def machine_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> Machine:
@@ -158,13 +179,13 @@ def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPl
     return guest.plan(
         kernel=built.kernel,
         rootfs=machine.rootfs,
-        payload=machine.payload,
+        payload=built.payload or machine.payload,
         topology=machine.topology,
         qemu=machine.qemu,
         acceleration=machine.acceleration,
         memory_mib=profile.memory_mib,
         cpus=profile.cpus,
-        append=profile.append,
+        append=command_line(profile, built.config),
         config=built.config.text,
     )
 
@@ -177,6 +198,11 @@ def _first(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
         count = len(applied.commits)
         raise UserError(f"the series has {count} patch{'es' if count != 1 else ''}, not {patches}")
     return series.at_patch(applied, patches) if applied.series is not None else applied
+
+
+def command_line(profile: Profile, config: KernelConfig | None) -> str:
+    """What is added to the kernel's command line: what the fragments need, then the profile's, which wins."""
+    return " ".join([*(config.command_line if config is not None else ()), profile.append]).strip()
 
 
 def _series_outcome(applied: AppliedSeries) -> str:

@@ -79,13 +79,15 @@ class AppliedSeries:
 class KernelConfig:
     """A final, checked ``.config``. ``fragments`` are the names in merge order, ``digest`` the SHA-256 of ``text``.
 
-    ``warnings`` are options marked optional that did not survive, each with its reason.
+    ``warnings`` are options marked optional that did not survive, each with its reason; ``command_line`` the words that
+    the fragments need on the kernel's command line.
     """
 
     text: str = field(repr=False)
     digest: str
     fragments: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    command_line: tuple[str, ...] = ()
 
     def enabled(self, option: str) -> bool:
         """Whether ``CONFIG_<option>`` is ``y`` or ``m``."""
@@ -121,6 +123,14 @@ class Kernel:
     toolchain: str
     warnings: Mapping[str, tuple[str, ...]]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestModules:
+    """The test modules of ``tests/guest/modules`` for a kernel: ``files`` by name, and why those ``missing`` are."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 """The kernel build: out of tree, reproducible, incremental in a lasting folder, kept by content."""
 
 from harness.build.kernel import build, find, kernel_key, module_folder
+from harness.build.modules import guest_modules
 from harness.build.parts import Parts, parts
 from harness.build.plan import default_jobs
 
-__all__ = ["Parts", "build", "default_jobs", "find", "kernel_key", "module_folder", "parts"]
+__all__ = ["Parts", "build", "default_jobs", "find", "guest_modules", "kernel_key", "module_folder", "parts"]

@@ -30,6 +30,7 @@ _KIND = "kernel"
 _FORMAT = 1  # of the entry: raise it when the way kernels are built or kept changes
 _BUILD_SECONDS = 6 * 3600.0
 _STEP_SECONDS = 600.0
+_SYMBOLS = "Module.symvers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +121,32 @@ def module_folder(
 ) -> Iterator[worktrees.Worktree]:
     """The worktree of a kernel, ready for modules out of tree (``make -C source O=output M=folder modules``).
 
-    It is this process's alone for the length of the block. Raises what :func:`build` raises, and :class:`UserError`
-    where the configuration has no modules (the fragment ``modules``).
+    It is this process's alone for the length of the block. The symbols of a kernel that is in the cache are taken from
+    there, and the kernel is not built again. Raises what :func:`build` raises, and :class:`UserError` where the
+    configuration has no modules (the fragment ``modules``).
     """
     if not config.enabled("MODULES"):
         raise UserError("this kernel has no loadable modules", hint="add --config modules")
     job = new_job(applied, config, toolchain, paths, store, progress, jobs)
+    entry = store.find(_KIND, job.key)
+    symbols = entry.path / _SYMBOLS if entry is not None else None
     with _lease(job) as worktree:
-        run_make(job, worktree, (*targets(config), "modules_prepare"))
+        if symbols is not None and symbols.is_file():
+            run_make(job, worktree, ("modules_prepare",))
+            _put_symbols(symbols, worktree.output / _SYMBOLS)
+        else:
+            run_make(job, worktree, (*targets(config), "modules_prepare"))
+        job.log.unlink(missing_ok=True)
         yield worktree
+
+
+def _put_symbols(kept: Path, path: Path) -> None:
+    """A worktree that has moved on has the symbols of another commit."""
+    try:
+        if not path.is_file() or path.read_bytes() != kept.read_bytes():
+            shutil.copyfile(kept, path)
+    except OSError as reason:
+        raise disk_failure(reason, f"while writing {path}") from reason
 
 
 def new_job(
@@ -281,6 +299,8 @@ def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, 
         _objcopy("--compress-debug-sections=zlib", output / "vmlinux", folder / "vmlinux.debug")
     else:
         shutil.copyfile(output / "vmlinux", folder / "vmlinux")
+    if (output / _SYMBOLS).is_file():
+        shutil.copyfile(output / _SYMBOLS, folder / _SYMBOLS)
     if not job.config.enabled("PVH"):
         shutil.copyfile(output / "arch" / ARCHITECTURE / "boot" / "bzImage", folder / "bzImage")
     if "=m\n" in job.config.text:

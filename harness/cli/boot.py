@@ -82,21 +82,22 @@ def _prepare(session: Session, profile: Profile, flags: dict[str, Any], *, ssh: 
     own = kernel_file.read(flags["kernel"]) if flags["kernel"] else None
     pipeline.check(profile, paths=session.paths)
     if own is not None:
-        kernel, config = own.kernel, own.config
+        kernel, config, append, payload = own.kernel, own.config, profile.append, None
     else:
         built = pipeline.kernel_for(profile, **common)
-        kernel, config = built.kernel, built.config.text
+        kernel, config, payload = built.kernel, built.config.text, built.payload
+        append = pipeline.command_line(profile, built.config)
     machine = pipeline.machine_for(profile, **common)
     return plan(
         kernel=kernel,
         rootfs=machine.rootfs,
-        payload=machine.payload,
+        payload=payload or machine.payload,
         topology=machine.topology,
         qemu=machine.qemu,
         acceleration=machine.acceleration,
         memory_mib=profile.memory_mib,
         cpus=profile.cpus,
-        append=profile.append,
+        append=append,
         config=config,
         ssh=ssh,
         boot_deadline=flags["boot_deadline"],

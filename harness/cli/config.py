@@ -109,7 +109,12 @@ def list_fragments(session: Session, names: Sequence[str], as_json: bool) -> Non
             values = "|".join(parameter.choices) or parameter.type
             default = {True: "yes", False: "no"}.get(parameter.default, parameter.default)  # type: ignore[call-overload]
             click.echo(f"{'':{width}}    :{name}={values} ({default})  {parameter.help}")
-        for word, others in (("requires", one.header.requires), ("conflicts with", one.header.conflicts)):
+        words = fragment.command_line(one, FragmentRequest(one.name))
+        for word, others in (
+            ("requires", one.header.requires),
+            ("conflicts with", one.header.conflicts),
+            ("boots with", words),
+        ):
             if others:
                 click.echo(f"{'':{width}}    {word} {', '.join(others)}")
 

@@ -66,6 +66,7 @@ def configure(
         digest=value_digest(done.text),
         fragments=done.merged.names,
         warnings=warnings,
+        command_line=done.merged.command_line,
     )
 
 

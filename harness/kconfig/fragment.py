@@ -12,8 +12,10 @@ A fragment is ``kconfigs/<name>.config.j2``. Its header is TOML in the leading `
     CONFIG_KASAN=y
     {{ "CONFIG_KASAN_INLINE" if inline else "CONFIG_KASAN_OUTLINE" }}=y
     CONFIG_KASAN_VMALLOC=y  # optional: since 5.5
+    # command line: kasan.fault=report
 
-``# optional: why`` after an option lets a kernel do without it.
+``# optional: why`` after an option lets a kernel do without it. ``# command line:`` has words that the options need on
+the kernel's command line to act; a guest of the harness gets them.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ SUFFIX = ".config.j2"
 _ASSIGNMENT = re.compile(r"CONFIG_(?P<name>[A-Za-z0-9_]+)=(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s#\"]*)\s*(?P<rest>#.*)?\Z")
 _UNSET = re.compile(r"# CONFIG_(?P<name>[A-Za-z0-9_]+) is not set\s*(?P<rest>#.*)?\Z")
 _MISSPELT_UNSET = re.compile(r"#\s*CONFIG_[A-Za-z0-9_]+ +is\b")
+_COMMAND_LINE = re.compile(r"#\s*command line:\s*(?P<words>.*)")
 _OPTIONAL = re.compile(r"#\s*optional(?:\s*:\s*(?P<why>.*))?\Z")
 
 
@@ -127,18 +130,28 @@ def render(fragment: Fragment, request: FragmentRequest) -> tuple[Assignment, ..
     Raises :class:`UserError`: an unknown parameter or one of a wrong type, an undefined name in the template, a line
     that is no option.
     """
+    return tuple(_assignments(_text(fragment, request), fragment.name))
+
+
+def command_line(fragment: Fragment, request: FragmentRequest) -> tuple[str, ...]:
+    """The words that a fragment needs on the kernel's command line. Raises what :func:`render` raises."""
+    found = (_COMMAND_LINE.match(line.strip()) for line in _text(fragment, request).splitlines())
+    return tuple(word for line in found if line is not None for word in line["words"].split())
+
+
+def _text(fragment: Fragment, request: FragmentRequest) -> str:
+    """A fragment with the parameters of a request in it."""
     values = bind(fragment, request)
     environment = jinja2.sandbox.SandboxedEnvironment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     plain = fragment.path is None or fragment.path.suffix != ".j2"
     try:
-        text = fragment.body if plain else environment.from_string(fragment.body).render(values)
+        return fragment.body if plain else environment.from_string(fragment.body).render(values)
     except jinja2.TemplateError as reason:
         line = getattr(reason, "lineno", None)
         place = f"{fragment.path or fragment.name}{f':{line}' if line else ''}"
         raise UserError(f"the fragment template {place} is wrong: {reason}") from reason
-    return tuple(_assignments(text, fragment.name))
 
 
 def bind(fragment: Fragment, request: FragmentRequest) -> dict[str, bool | int | str]:

@@ -19,13 +19,14 @@ class Merged:
 
     ``requests`` are the fragments in merge order (what one requires stands before it), ``asked`` the option each asks
     for, ``askers`` all fragments that ask for an option, ``overridden`` lines of fragments that a single option of the
-    user replaced, as warnings.
+    user replaced, as warnings; ``command_line`` the words that they need on the kernel's command line, each once.
     """
 
     requests: tuple[FragmentRequest, ...]
     asked: dict[str, Assignment]
     askers: dict[str, tuple[str, ...]]
     overridden: tuple[str, ...] = ()
+    command_line: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -63,8 +64,13 @@ def merge(requests: Sequence[FragmentRequest], folder: Path) -> Merged:
                 asked[name] = assignment
             if loaded.name not in askers.get(name, ()):
                 askers[name] = (*askers.get(name, ()), loaded.name)
+    words = [word for request, loaded in ordered for word in fragments.command_line(loaded, request)]
     return Merged(
-        requests=tuple(request for request, _ in ordered), asked=asked, askers=askers, overridden=tuple(overridden)
+        requests=tuple(request for request, _ in ordered),
+        asked=asked,
+        askers=askers,
+        overridden=tuple(overridden),
+        command_line=tuple(dict.fromkeys(words)),
     )
 
 

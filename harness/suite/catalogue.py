@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which guest tests there are: suites (folders), their programs, the programs' cases, and what they need.
 
-A suite is a folder of ``tests/guest`` with programs ``test_*.sh`` and ``test_*.c``; ``lib`` and ``helpers`` are none.
+A suite is a folder of ``tests/guest`` with programs ``test_*.sh`` and ``test_*.c``; ``lib``, ``helpers`` and
+``modules`` are none.
 Its ``config`` names the Kconfig options that it needs, as kselftest's do; its ``settings`` its deadlines.
 """
 
@@ -20,7 +21,7 @@ from harness.values import KernelConfig
 DEFAULT_TIMEOUT = 45.0  # seconds a program; kselftest's own default
 GUEST_FOLDER = "/opt/harness/tests"
 
-_NOT_SUITES = ("lib", "helpers")
+_NOT_SUITES = ("lib", "helpers", "modules")
 _LIST_DEADLINE = 10.0
 _C_CASE = re.compile(r"^KTAP_CASE\((\w+)\)", re.MULTILINE)
 _CASE_NAME = re.compile(r"[\w.+-]{1,100}")

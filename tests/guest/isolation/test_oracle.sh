@@ -5,6 +5,7 @@
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
 . "${0%/*}/../lib/pattern.sh"
+. "${0%/*}/../lib/module.sh"
 . "${0%/*}/../lib/private.sh"
 . "${0%/*}/../lib/isolation.sh"
 
@@ -82,6 +83,16 @@ case_names_the_stack() {
 	judge
 	! grep -q "^ .*handle_mm_fault+" "$isolation_log" || fail "the owner's stack was taken for a foreign one"
 	pattern_stop
+}
+
+# What the allocators' test module must find nowhere on a private node, it finds on ordinary ones.
+case_the_module_sees() {
+	module_load nodealloc
+	for check in pages modifiers interrupt bulk slab slab_thisnode vmalloc policy device others; do
+		module_finds "wrong" nodealloc "$check" "$first"
+	done
+	module_finds "MOVABLE movable" nodealloc pages "$node"
+	module_finds "alloc_contig_range" nodealloc contig "$node"
 }
 
 ktap_main "$@"

@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.kconfig import FragmentRequest, parse_request, parse_requests
-from harness.kconfig.fragment import Assignment, load, names, parse, render
+from harness.kconfig.fragment import Assignment, command_line, load, names, parse, render
 
 HEADER = """\
 #: summary = "test"
@@ -147,3 +147,14 @@ def test_every_fragment_of_the_project_renders_with_its_defaults() -> None:
         assert render(fragment, FragmentRequest(name))
         for other in (*fragment.header.requires, *fragment.header.conflicts):
             assert other in names(folder), f"{name} names {other}"
+
+
+WORDS = HEADER + BODY + "# command line: a=1 b\n{% if extra %}\n# command line: c={{ count }}\n{% endif %}\n"
+
+
+@pytest.mark.parametrize(("request_text", "words"), [("t", ("a=1", "b")), ("t:extra=y,count=2", ("a=1", "b", "c=2"))])
+def test_words_for_the_command_line(request_text: str, words: tuple[str, ...]) -> None:
+    request = parse_request(request_text)
+    fragment = parse("t", WORDS, Path("t.config.j2"))
+    assert command_line(fragment, request) == words
+    assert "CONFIG_COUNT" in render(fragment, request)[1].line

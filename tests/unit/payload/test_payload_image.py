@@ -14,7 +14,7 @@ from harness.payload import layout, payload
 from harness.process import run
 from harness.progress import Quiet
 from harness.store import Store
-from harness.values import Payload
+from harness.values import GuestModules, Payload
 
 HELPER = '#include <stdio.h>\n#include "ktap.h"\nint main(void) { puts(NAME); return 0; }\n'
 
@@ -125,3 +125,16 @@ def test_a_program_that_does_not_compile(paths: Paths) -> None:
 def test_a_project_without_guest_tests(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="guest tests are missing"):
         made(Paths(project=tmp_path, cache=tmp_path / "cache", data=tmp_path))
+
+
+def test_modules_of_a_kernel_travel_along_with_why_others_are_missing(paths: Paths, tmp_path: Path) -> None:
+    plain = made(paths)
+    write(paths, "modules/there.c", "not C at all\n")
+    assert made(paths) == plain  # these are built elsewhere
+    module = tmp_path / "any.ko"
+    module.write_bytes(b"module")
+    modules = GuestModules(files={"there": module}, missing={"other": "why not"})
+    image = payload(paths=paths, store=Store(paths.cache), progress=Quiet(), modules=modules).image
+    files = unpacked(image, tmp_path / "out")
+    assert files["modules/there.ko"].read_bytes() == b"module"
+    assert files["modules/other.missing"].read_text() == "why not\n"

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's test modules (``tests/guest/modules``), built against the kernel under test; kept by content.
+
+Each ``.c`` file is a module of its own. One that does not build against a kernel, because what it tests is not there,
+is no error: it is missing, and the guest tests that need it skip with the compiler's reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.build.failure import error_of
+from harness.build.kernel import module_folder
+from harness.build.log import BuildLog
+from harness.build.plan import default_jobs, make_plan
+from harness.errors import BuildError, EnvironmentFailure
+from harness.paths import Paths, make_folder
+from harness.process import run
+from harness.progress import Progress
+from harness.store import Entry, Store, file_digest, value_digest
+from harness.toolchain import Toolchain
+from harness.values import AppliedSeries, GuestModules, Kernel, KernelConfig
+from harness.worktrees import Worktree
+
+_KIND = "guest-module"
+_FORMAT = 1
+_BUILD_SECONDS = 600.0
+
+
+def guest_modules(
+    applied: AppliedSeries,
+    config: KernelConfig,
+    kernel: Kernel,
+    *,
+    folder: Path,
+    toolchain: Toolchain,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+) -> GuestModules:
+    """The modules of ``folder`` for a kernel, from the cache where they are there; none where it loads no modules.
+
+    Raises what :func:`harness.build.module_folder` raises, and :class:`EnvironmentFailure` where this machine fails.
+    """
+    sources = sorted(folder.glob("*.c"))
+    if not config.enabled("MODULES"):
+        reason = "this kernel has no loadable modules (CONFIG_MODULES)"
+        return GuestModules(missing={source.stem: reason for source in sources})
+    shared = [path for path in sorted(folder.iterdir()) if path.suffix == ".h" or path.name == "Kbuild"]
+    keys = {source: _key(kernel, source, shared) for source in sources}
+    found = {source: store.find(_KIND, key, progress=progress) for source, key in keys.items()}
+    wanted = [source for source, entry in found.items() if entry is None]
+    with contextlib.ExitStack() as stack:
+        if wanted:
+            worktree = stack.enter_context(
+                module_folder(
+                    applied, config, toolchain=toolchain, paths=paths, store=store, progress=progress, jobs=jobs
+                )
+            )
+        for source in wanted:
+            progress.update(f"test module {source.stem}")
+
+            def make(into: Path, source: Path = source) -> dict[str, Any]:
+                with paths.scratch("module") as scratch:
+                    return _build((source, *shared), scratch, worktree, into, config, toolchain, jobs, paths)
+
+            found[source], _ = store.obtain(_KIND, keys[source], make, progress=progress)
+    entries = {source.stem: entry for source, entry in found.items() if entry is not None}
+    return GuestModules(
+        files={name: _file(entry, name) for name, entry in entries.items() if not entry.meta["missing"]},
+        missing={name: entry.meta["missing"] for name, entry in entries.items() if entry.meta["missing"]},
+    )
+
+
+def _key(kernel: Kernel, source: Path, shared: Iterable[Path]) -> str:
+    files = [(path.name, file_digest(path)) for path in (source, *shared)]
+    return value_digest(_FORMAT, kernel.key, files)
+
+
+def _file(entry: Entry, name: str) -> Path:
+    return entry.path / f"{name}.ko"
+
+
+def _build(
+    files: Iterable[Path],
+    folder: Path,
+    worktree: Worktree,
+    into: Path,
+    config: KernelConfig,
+    toolchain: Toolchain,
+    jobs: int | None,
+    paths: Paths,
+) -> dict[str, Any]:
+    """Build one module (the first file) in ``folder``; its facts, with why it is ``missing`` if it does not build."""
+    source, *_ = files
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    plan = make_plan(
+        ("modules",),
+        source=worktree.source,
+        output=worktree.output,
+        config=config,
+        toolchain=toolchain,
+        jobs=jobs or default_jobs(),
+        ccache=None,
+        variables={"M": str(folder)},
+    )
+    done = run(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, check=False)
+    if done.returncode == 0:
+        built = folder / f"{source.stem}.ko"
+        run(["objcopy", "--strip-debug", built, into / built.name], deadline=_BUILD_SECONDS, error=EnvironmentFailure)
+        return {"missing": ""}
+    text = (done.text + done.error_text).replace(f"{folder}/", "")
+    log_file = make_folder(paths.cache / "logs") / f"module-{source.stem}.log"
+    log_file.write_text(text)
+    log = BuildLog(source=worktree.source, output=worktree.output)
+    for line in text.splitlines():
+        log.feed(line)
+    log.close()
+    error = error_of(log, argv=plan.argv, command=None, file=log_file, returncode=done.returncode)
+    if not isinstance(error, BuildError):
+        raise error
+    return {"missing": f"{source.name} does not build against this kernel: {_reason(text)}"}
+
+
+def _reason(text: str) -> str:
+    """The first error in a compiler's or modpost's words."""
+    return next(
+        (line.strip() for line in text.splitlines() if "error: " in line or line.startswith("ERROR: ")), "no reason"
+    )
