@@ -89,4 +89,18 @@ case_exhausted() {
 	expect_eq "$(grep '^oom_kill ' /proc/vmstat)" "$before" "out-of-memory kills"
 }
 
+# The judge, judged on the private node itself: pages that are not the owner's are found, with who has them.
+case_a_page_of_somebody_else() {
+	defer module_passes nodealloc drop
+	watch
+	module_passes nodealloc keep "$node"
+	expect_foreign "^numastat: "
+	expect_match "$verdict" "* foreign=5 *"
+	if [ -e /sys/kernel/debug/page_owner ]; then
+		expect_foreign_too "^ check_keep.*nodealloc"
+	fi
+	module_passes nodealloc drop
+	expect_ok pageoracle "$node"
+}
+
 ktap_main "$@"

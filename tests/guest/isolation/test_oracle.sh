@@ -60,10 +60,6 @@ case_sees_kernel_memory() {
 	expect_ge "$allocations" 2048 "allocations on node $node"
 }
 
-expect_foreign_too() {
-	grep -q -e "$1" "$isolation_log" || fail "what was seen on node $node has no '$1'"
-}
-
 case_a_limit_is_a_limit() {
 	pattern_start -s 1M -n "$node"
 	ask fill

@@ -184,7 +184,11 @@ expect_isolated() {
 expect_foreign() {
 	judge
 	[ "$foreign" = yes ] || fail "nothing foreign was seen on node $node: $verdict"
-	[ -z "${1-}" ] || grep -q -e "$1" "$isolation_log" || {
+	[ -z "${1-}" ] || expect_foreign_too "$1"
+}
+
+expect_foreign_too() {
+	grep -q -e "$1" "$isolation_log" || {
 		cat "$isolation_log"
 		fail "what was seen on node $node has no '$1'"
 	}

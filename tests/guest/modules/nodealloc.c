@@ -622,6 +622,31 @@ static void check_freed_content(const unsigned long long *arguments, int count)
 		check_result(true, "init_on_free, page poisoning # SKIP off in this kernel: %d of %d pages keep their content", kept, had);
 }
 
+static struct page *kept[2];
+
+/* Pages that are nobody's business on a private node, for those who look for such. */
+static noinline void check_keep(const unsigned long long *arguments, int count)
+{
+	int had = 0;
+
+	for (int at = 0; at < ARRAY_SIZE(kept); at++) {
+		if (!kept[at])
+			kept[at] = alloc_pages_node(arguments[0], GFP_HIGHUSER_MOVABLE | __GFP_THISNODE, 2 * at);
+		had += kept[at] != NULL;
+	}
+	check_result(had == ARRAY_SIZE(kept), "5 pages in 2 allocations");
+}
+
+static void check_drop(const unsigned long long *arguments, int count)
+{
+	for (int at = 0; at < ARRAY_SIZE(kept); at++) {
+		if (kept[at])
+			__free_pages(kept[at], 2 * at);
+		kept[at] = NULL;
+	}
+	check_result(true, "nothing is kept");
+}
+
 /* What this kernel does to pages, as it runs. */
 static void check_hardening(const unsigned long long *arguments, int count)
 {
@@ -647,6 +672,8 @@ static const struct check table[] = {
 	{ "new_content", check_new_content, 1 },
 	{ "freed_content", check_freed_content, 1 },
 	{ "hardening", check_hardening, 1 },
+	{ "keep", check_keep, 1 },
+	{ "drop", check_drop, 0 },
 	{ }
 };
 
@@ -658,6 +685,7 @@ module_init(nodealloc_init);
 
 static void __exit nodealloc_exit(void)
 {
+	check_drop(NULL, 0);
 	checks_end();
 }
 module_exit(nodealloc_exit);
