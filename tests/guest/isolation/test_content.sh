@@ -13,23 +13,26 @@ setup_program() {
 	isolation_private
 }
 
-# booted_with WORD: on the kernel's command line
+# booted_with NAME: $value is what the kernel's command line says last, empty if nothing
 booted_with() {
 	read_value command_line /proc/cmdline
-	case " $command_line " in *" $1 "*) ;; *) return 1 ;; esac
+	value=
+	for word in $command_line; do
+		case $word in "$1="*) value=${word#*=} ;; esac
+	done
 }
 
 # What the kernel was told to do at boot is what it does.
 case_as_booted() {
 	module_passes nodealloc hardening "$node"
 	told=
-	for pair in init_on_alloc=1:init_on_alloc init_on_free=1:init_on_free page_poison=1:page_poison \
-		debug_pagealloc=on:debug_pagealloc; do
-		booted_with "${pair%:*}" || continue
+	for name in page_poison debug_pagealloc init_on_alloc init_on_free; do
+		booted_with "$name"
+		case $value in 1 | on) ;; *) continue ;; esac
 		# poisoning takes the place of both (mm/mm_init.c)
-		case $pair in init_on_*) ! booted_with page_poison=1 || continue ;; esac
-		told="$told ${pair%:*}"
-		grep -q "${pair#*:}=1" "$module_report" || fail "booted with ${pair%:*}, but: $(grep '^#' "$module_report")"
+		case "$told $name" in *page_poison*init_on_*) continue ;; esac
+		told="$told $name"
+		grep -q "$name=1" "$module_report" || fail "booted with $name, but: $(grep '^#' "$module_report")"
 	done
 	[ -n "$told" ] || skip "this kernel was not told to clear, poison or unmap pages"
 }

@@ -181,7 +181,7 @@ static void check_asked(const unsigned long long *arguments, int count)
 			had = take_and_free(wanted, kinds[kind] | __GFP_THISNODE, order);
 			if (!had && kind)
 				continue; /* no zone for that, or no such large block */
-			seen_result((long)had << order, "%s, order %u", kind_names[kind], order);
+			seen_result(had ? (long)had << order : -1, "%s, order %u", kind_names[kind], order);
 		}
 	}
 }
