@@ -132,7 +132,7 @@ def module_folder(
     symbols = entry.path / _SYMBOLS if entry is not None else None
     with _lease(job) as worktree:
         if symbols is not None and symbols.is_file():
-            run_make(job, worktree, ("modules_prepare",))
+            run_make(job, worktree, ("modules_prepare",), remember=False)
             _put_symbols(symbols, worktree.output / _SYMBOLS)
         else:
             run_make(job, worktree, (*targets(config), "modules_prepare"))
