@@ -178,10 +178,16 @@ case_partition() {
 	expect_value "$group/cpuset.cpus.partition" root
 }
 
-# A RAM node comes and goes while the private one is there: the one is in both files, the other never in sysram.
+# A RAM node comes and goes while the private one is there: the one is in both files, the other never in sysram. A task
+# in a group of the private node alone has what the parent has.
 case_ram_node_comes_and_goes_beside_it() {
 	need_places 2
 	there
+	cgroup_new cpuset-b
+	write_file "$private" "$group/cpuset.mems"
+	sleep 60 &
+	alone=$!
+	write_file $alone "$group/cgroup.procs"
 	cgroup_new cpuset-a
 	sleep 60 &
 	pid=$!
@@ -198,10 +204,12 @@ case_ram_node_comes_and_goes_beside_it() {
 	wait_for 5 shows "$cgroups" "$list" "$with"
 	wait_for 5 shows "$group" "$list" "$with"
 	wait_for 5 sees $pid "$with"
+	wait_for 5 sees $alone "$with"
 	cxl_offline "$region"
 	wait_for 5 shows "$cgroups" "$before" "$ram_nodes"
 	wait_for 5 shows "$group" "$before" "$ram_nodes"
 	wait_for 5 sees $pid "$ram_nodes"
+	wait_for 5 sees $alone "$ram_nodes"
 }
 
 # The same node, in the same group, as private memory and as RAM.

@@ -117,6 +117,64 @@ case_private_group_below_a_narrow_parent() {
 	done
 }
 
+# What the parent loses, tasks below it lose with it, and what it gets they get, though their own groups stay as they are.
+case_private_groups_follow_their_parent() {
+	need_ram_node
+	cgroup_new cpuset-a cpuset
+	parent=$group
+	cgroup_new cpuset-a/b cpuset
+	middle=$group
+	cgroup_new cpuset-a/b/c
+	list "$near" "$private" "$far"
+	all=$list
+	write_file "$all" "$parent/cpuset.mems"
+	write_file "$private" "$middle/cpuset.mems"
+	write_file "$private" "$group/cpuset.mems"
+	pattern_start -s 256K -g "$group"
+	for mems in "$near" "$far" "$near,$far" "$near"; do
+		# shellcheck disable=SC2046 # a list
+		list $(echo "$mems" | tr , ' ')
+		ram=$list
+		write_file "$mems,$private" "$parent/cpuset.mems"
+		expect_mems "$group" "$private" ""
+		expect_sees "$pattern_pid" "$ram" "parent with $mems and private"
+		ask drop
+		ask fill
+		off_the_node "parent with $mems and private"
+	done
+	ask nodes
+	expect_eq "$answer" "nodes $near=64" "pages, with system RAM on node $near only"
+	write_file "$private" "$parent/cpuset.mems"
+	expect_sees "$pattern_pid" "$ram_nodes" "parent with private"
+	write_file "$far" "$parent/cpuset.mems"
+	expect_mems "$group" "$far" "$far"
+	expect_sees "$pattern_pid" "$far" "parent with far"
+	ask verify
+	expect_eq "$answer" "verify good=64 bad=0"
+}
+
+# Two groups that look the same, below parents that are not.
+case_task_moves_between_private_groups() {
+	need_ram_node
+	for parent in "a:$near" "b:$far"; do
+		cgroup_new "cpuset-${parent%:*}" cpuset
+		write_file "${parent#*:},$private" "$group/cpuset.mems"
+		cgroup_new "cpuset-${parent%:*}/c"
+		write_file "$private" "$group/cpuset.mems"
+	done
+	pattern_start -s 256K -g "$cgroups/cpuset-a/c"
+	ask fill
+	expect_sees "$pattern_pid" "$near"
+	for step in "b:$far" "a:$near"; do
+		write_file "$pattern_pid" "$cgroups/cpuset-${step%:*}/c/cgroup.procs"
+		expect_sees "$pattern_pid" "${step#*:}" "in group ${step%:*}"
+		ask drop
+		ask fill
+		ask nodes
+		expect_eq "$answer" "nodes ${step#*:}=64" "pages in group ${step%:*}"
+	done
+}
+
 case_private_groups_below_each_other() {
 	cgroup_new cpuset-a cpuset
 	one=$group
