@@ -38,7 +38,7 @@ case_out_of_memory() {
 	swapoff "$isolation_disk"
 	defer swapon "$isolation_disk"
 	no_room 48
-	expect_splat 'ut of memory'
+	expect_splat 'invoked oom-killer'
 	watch
 	status=0
 	pressure -s 128M anon || status=$?
@@ -59,7 +59,7 @@ case_group_out_of_memory() {
 	cgroup_new isolation-a
 	write_file 16M "$group/memory.max"
 	write_file 0 "$group/memory.swap.max"
-	expect_splat 'ut of memory'
+	expect_splat 'invoked oom-killer'
 	watch
 	status=0
 	pressure -g "$group" -s 32M anon || status=$?

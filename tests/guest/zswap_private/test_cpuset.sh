@@ -20,7 +20,7 @@ setup_program() {
 	near=${ram_nodes%%[-,]*}
 }
 
-# reclaimed COUNT: write them all and have the pages of the group reclaimed by a task of another group, this shell. At times
+# reclaimed COUNT: write them all and have the pages of the group reclaimed by a task of another group: this shell. At times
 # the kernel finds none that it would take, even if asked again.
 reclaimed() {
 	ask fill
