@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compiles parts of a kernel: folders and single files, in an output folder a configuration, all beside one source."""
+"""Compiles parts of a kernel: folders and single files, in an output folder a configuration, all beside one source.
+
+The tree without patches has a worktree of its own: going to and fro between it and the patches would give make new
+times of headers that nearly everything includes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +16,15 @@ from pathlib import Path
 
 from harness import worktrees
 from harness.build.kernel import Job, new_job, run_make
+from harness.errors import EnvironmentFailure
 from harness.paths import Paths, make_folder
 from harness.progress import Progress
-from harness.store import Store
+from harness.store import Store, disk_failure
 from harness.toolchain import Toolchain
 from harness.values import AppliedSeries, KernelConfig
 
 _KEY = "parts"
+_BASE_KEY = "parts-base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ def parts(
     config: KernelConfig,
     *,
     name: str,
+    like: str | None = None,
     toolchain: Toolchain,
     paths: Paths,
     store: Store,
@@ -66,17 +74,37 @@ def parts(
 ) -> Iterator[Parts]:
     """Lease the worktree of parts, brought to ``applied``, with the output folder ``name`` for ``config``.
 
-    One name should mean one configuration, or nearly: what an option does not touch is not compiled again.
+    One name should mean one configuration, or nearly: what an option does not touch is not compiled again. A new folder
+    begins as a copy of the one called ``like``, if that is there. Raises :class:`EnvironmentFailure` on a full disk.
     """
     job = new_job(applied, config, toolchain, paths, store, progress, jobs, log_name=f"parts-{name}")
     with worktrees.lease(
         repository=applied.tree.repository,
-        key=_KEY,
+        key=_BASE_KEY if applied.commit == applied.tree.commit else _KEY,
         commit=applied.commit,
         paths=paths,
         store=store,
         progress=progress,
     ) as worktree:
         # beside the source like every output folder: the compiler cache knows files by their path from there
-        output = make_folder(worktree.source.parent / f"output-{name}")
+        output = worktree.source.parent / f"output-{name}"
+        if like is not None and not output.exists():
+            _copy(worktree.source.parent / f"output-{like}", output)
+        make_folder(output)
         yield Parts(job, dataclasses.replace(worktree, output=output))
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy an output folder, times included, whole or not at all; nothing where it is not there."""
+    if not folder.is_dir():
+        return
+    beside = target.with_name(f".{target.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        shutil.copytree(folder, beside, symlinks=True)
+        beside.rename(target)
+    except (OSError, shutil.Error) as reason:
+        shutil.rmtree(beside, ignore_errors=True)
+        if isinstance(reason, shutil.Error):
+            raise EnvironmentFailure(f"cannot copy {folder}", details=[str(reason)[:500]]) from reason
+        raise disk_failure(reason, f"while copying {folder}") from reason

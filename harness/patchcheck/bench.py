@@ -139,10 +139,12 @@ class Bench:
     ) -> Compiled:
         """The answer of ``work`` in the cell's output folder, from the cache where it is there."""
         # one folder a cell, whatever its configuration becomes from patch to patch
-        name = f"{cell.folder}-{value_digest(self.profile.config, self.toolchain.digest)[:8]}"
+        profile = value_digest(self.profile.config, self.toolchain.digest)[:8]
+        name, usual = f"{cell.folder}-{profile}", f"{DEFAULT.folder}-{profile}"
+        like = usual if cell.seed is None else None
 
         def make(folder: Path) -> dict[str, Any]:
-            with build.parts(applied, config, name=name, jobs=self.profile.jobs, **self._tools) as parts:
+            with build.parts(applied, config, name=name, like=like, jobs=self.profile.jobs, **self._tools) as parts:
                 found = _unless_broken(parts, work)
             (folder / _FILE).write_bytes(msgspec.json.encode(found, order="sorted"))
             return {}

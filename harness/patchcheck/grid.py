@@ -82,6 +82,8 @@ class Grid:
         if cell.seed is not None and base.text != head.text:
             yield not_run(check, number, "the series changes Kconfig, so that the tree draws another configuration")
             return
+        for one in (before, applied) if not self._link else ():
+            self._usual(one)  # the cells' output folders begin as copies of its own
         base_made = self._compiled(cell, before, base)
         made = self._compiled(cell, applied, head)
         if made.broken is not None:
@@ -120,15 +122,17 @@ class Grid:
             targets = ["vmlinux", "modules"] if config.enabled("MODULES") else ["vmlinux"]
         return self._bench.compiled(applied, config, cell=cell, targets=targets)
 
+    def _usual(self, applied: AppliedSeries) -> Compiled:
+        """The folders in the profile's own configuration."""
+        return self._bench.compiled(applied, self._bench.config(applied), cell=DEFAULT, targets=self._folders)
+
     def _unresolved(self, applied: AppliedSeries, base: Compiled, head: Compiled) -> Unresolved:
         """Where new references lead."""
-        config = self._bench.config(applied)
-        usual = self._bench.compiled(applied, config, cell=DEFAULT, targets=self._folders)
         repository = Repository(applied.tree.repository)
         return unresolved(
             base.objects,
             head.objects,
-            usual=usual.objects.defined,
+            usual=self._usual(applied).objects.defined,
             exported=lambda names: _exported(repository, applied.commit, names),
             mentioned=lambda names: _mentioned(repository, applied.commit, names),
         )

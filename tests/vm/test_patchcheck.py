@@ -16,7 +16,7 @@ SERIES = Path(__file__).parent / "patchcheck"
 
 
 def test_every_check_finds_its_fault_and_no_other(harness: Harness) -> None:
-    cells = ("--cell", "ZSWAP=n", "--cell", "CXL_BUS=m", "--cell", "SWAP=n")
+    cells = ("--cell", "ZSWAP=n", "--cell", "CXL_BUS=m")
     outcome = harness("series", "check", SERIES, "--profile", "default", "--each", "--boot", "none", *cells, "--json")
     assert outcome.status == 3, outcome.text
     found = json.loads(outcome.text[outcome.text.index("\n{\n") :])["findings"]
@@ -30,7 +30,6 @@ def test_every_check_finds_its_fault_and_no_other(harness: Harness) -> None:
         ("sparse", 5),
         ("grid ZSWAP=n", 8),
         ("grid CXL_BUS=m", 8),
-        ("grid SWAP=n", 8),
     ]
     said = {(check, patch): message for check, patch, message in errors}
     assert "mm/patchcheck.o" in said["build", 2] and "'patchcheck_undeclared' undeclared" in said["build", 2]
