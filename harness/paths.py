@@ -51,6 +51,11 @@ class Paths:
         return self.project / "tests" / "guest"
 
     @property
+    def mutants(self) -> Path:
+        """Small breakages of our series, a patch each, that the suites must find."""
+        return self.project / "tests" / "mutants"
+
+    @property
     def runs(self) -> Path:
         """Run folders, one a run."""
         return self.data / "runs"

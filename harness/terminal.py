@@ -124,11 +124,11 @@ class Terminal:
         with self._lock:
             self.console.print(Text(text, style=style))
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-        """A table, at the end of a run; its first columns (``left``) are text, the others numbers."""
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table, at the end of a run."""
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number < left else "right")
+            table.add_column(column, justify="left" if number == 0 else "right")
         for row in rows:
             table.add_row(*[Text(cell) for cell in row])
         self.console.print(table)

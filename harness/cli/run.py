@@ -30,13 +30,11 @@ _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def profile_options(function: Callable[..., Any], *, default: str = "default") -> Callable[..., Any]:
     """``--profile`` and a flag for each of its fields; :func:`chosen_profile` makes a profile of them."""
     for name, attributes in reversed(_PROFILE_OPTIONS):
         function = click.option(name, **attributes)(function)
-    return click.option("--profile", "profile_name", default="default", show_default=True, metavar="NAME|FILE")(
-        function
-    )
+    return click.option("--profile", "profile_name", default=default, show_default=True, metavar="NAME|FILE")(function)
 
 
 def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:

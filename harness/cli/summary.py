@@ -18,7 +18,7 @@ def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, rep
     """Print the summary of a finished run."""
     terminal.say("")
     if results.failure is not None:
-        _show_failure(terminal, results.failure)
+        show_failure(terminal, results.failure)
     bad = [case for case in results.cases if not Verdict(case.verdict).good]
     for case in bad:
         terminal.say(f"{case.verdict} {case.suite}/{case.program}:{case.case}  {printable(case.reason)}", style="red")
@@ -51,7 +51,8 @@ def _row(cases: list[CaseRecord], used: list[str]) -> list[str]:
     return [*(str(number[name]) if number[name] else "·" for name in used), duration(sum(c.seconds for c in cases))]
 
 
-def _show_failure(terminal: Terminal, failure: Failure) -> None:
+def show_failure(terminal: Terminal, failure: Failure) -> None:
+    """Print why a run did not get to its end."""
     terminal.say(f"error: {printable(failure.message)}", style="bold red")
     for line in failure.details:
         terminal.say(f"  | {printable(line)}")

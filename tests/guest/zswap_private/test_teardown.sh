@@ -55,6 +55,23 @@ case_unbind_with_pages_stored() {
 	verified 1024
 }
 
+# Private pages are not movable, but their owner gets off them: in whichever zone they are.
+case_unbind_with_pages_stored_in_the_kernel_zone() {
+	bound private
+	block=${blocks%% *}
+	defer drain
+	outcome write_file online_kernel "$block/state"
+	[ "$outcome" = "done" ] || skip "this kernel has no private memory in a kernel zone ($outcome)"
+	begin
+	pattern_start -s 4M -k mixed -g "$group"
+	filled 1024
+	expect_direct
+	all=$stored
+	outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
+	note "unbind with $all pages on the node: $outcome"
+	after_removal unbind
+}
+
 case_delete_with_pages_stored() {
 	direct_node
 	begin
