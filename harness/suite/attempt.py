@@ -25,6 +25,7 @@ _PID_FILE = "/run/harness/suite-program"
 _STOP_GRACE = 5.0  # seconds between SIGTERM, on which a program cleans up, and SIGKILL
 _STOP_DEADLINE = 10.0
 _MARGIN = 60.0  # seconds that the guest's own deadline is behind ours
+_CRASHED_GRACE = 20.0  # seconds that a case is given to end once the kernel has crashed, if there can be another guest
 _TICK = 0.2
 _BACKLOG = 20_000  # lines that may wait before their source has to
 _CONSOLE_BACKLOG = 200_000  # the console cannot be made to wait: beyond this its lines are dropped
@@ -90,6 +91,7 @@ class Attempt:
         self._stopping = False
         self._ended = False
         self._shown: str | None = None
+        self._crashed: float | None = None  # when the running case's first splat was seen
         self._started = time.monotonic()
         self._case_started = self._started
         self._judge = Judge(program, cases, now=self._started, require_feature=require_feature)
@@ -153,6 +155,7 @@ class Attempt:
         if running is not None and running != self._shown:
             self._shown = running
             self._case_started = time.monotonic()
+            self._crashed = None
             self._on_start(f"{self._program.full_name}:{running}")
 
     def _overdue(self, now: float) -> str | None:
@@ -160,17 +163,26 @@ class Attempt:
         program_limit = self._program.timeout * limits.scale
         if now - self._started > program_limit:
             return f"the program did not end within {program_limit:g} s"
+        if self._replaceable and self._judge.crashed:
+            self._crashed = self._crashed or now
+            grace = _CRASHED_GRACE * limits.scale
+            if now - self._crashed > grace:
+                return f"the kernel crashed, and the case did not end within {grace:g} s"
         case_limit = (self._program.case_timeout or 0.0) * limits.scale
         if case_limit and self._judge.running is not None and now - self._case_started > case_limit:
             return f"the case did not end within {case_limit:g} s"
         return None
 
     def _hang(self, why: str) -> Iterator[CaseResult]:
-        """The deadline passed: look at the guest while it hangs, end the program, hear what it still says."""
+        """The deadline passed: look at the guest while it hangs, end the program, hear what it still says.
+
+        A crashed guest that will be replaced is not asked to end anything.
+        """
         self.spoilt = why
         self._on_hang(self._machine, self._judge.running or self._cases[-1])
         alive = self._machine.alive
-        self._stop(gently=True)
+        if self._crashed is None:
+            self._stop(gently=True)
         self._ended, self.stuck = True, self._thread.is_alive()
         yield from self._settle()
         now = time.monotonic()

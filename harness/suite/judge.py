@@ -78,6 +78,11 @@ class Judge:
         return self._running
 
     @property
+    def crashed(self) -> bool:
+        """Whether the running case has a splat that it did not announce: it is a CRASH, whatever it says."""
+        return self.running is not None and bool(self._cases[self.running].unannounced())
+
+    @property
     def remaining(self) -> tuple[str, ...]:
         """The cases without a verdict."""
         return tuple(name for name, case in self._cases.items() if case.verdict is None)

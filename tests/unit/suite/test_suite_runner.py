@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_splat_makes_a_crash_of_a_pass_and_a_fresh_guest_goes_on() -> None:
     assert results[0].splat == "WARNING: at mm/page_alloc.c:4242 __alloc_pages"
     assert "the case itself said PASS" in results[0].reason
     assert any("alloc_pages_mpol" in line for line in results[0].diagnostics)
+
+
+def test_a_crashed_case_that_hangs_is_not_waited_for_until_its_deadline() -> None:
+    crashing = [*plan(2), Log(BEGIN + "a"), *WARN, Hang()]
+    first, second = ScriptedMachine(crashing), ScriptedMachine(passing("b"))
+    limits = Limits(patience=0.2, scale=0.01)  # 0.2 s after a crash, 30 s for the program
+    runner = Runner(first, fresh=lambda _: second, limits=limits)
+    started = time.monotonic()
+    results = list(runner.run(program("a", "b", timeout=3000)))
+    assert time.monotonic() - started < 5
+    assert verdicts(results) == {"a": "CRASH", "b": "PASS"}
+    assert "the case itself said TIMEOUT" in results[0].reason
+    assert first.kills == [], "a crashed guest was asked to end a program"
 
 
 def test_splat_without_another_guest_goes_on_in_the_same() -> None:
