@@ -212,7 +212,7 @@ class _Work:
             built.kernel.digest,
             machine.rootfs.digest,
             machine.qemu.digest,
-            portable_argv(plan, built.kernel, machine, self.paths.cache),
+            portable_argv(plan, self.made, machine, self.paths.cache),
             plan.accel.value,
             profile.timeout_scale,
             profile.require_feature,
