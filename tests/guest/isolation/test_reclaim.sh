@@ -18,13 +18,13 @@ setup_program() {
 }
 
 case_swapping() {
-	no_room 48
+	no_room 24
 	watch
-	pattern_start -s 72M
+	pattern_start -s 40M
 	ask fill
 	ask verify
 	expect_isolated
-	expect_match "$answer" "verify good=18432 bad=0*"
+	expect_match "$answer" "verify good=10240 bad=0*"
 	pattern_stop
 }
 
@@ -37,7 +37,7 @@ case_huge_pages() {
 case_out_of_memory() {
 	swapoff "$isolation_disk"
 	defer swapon "$isolation_disk"
-	no_room 48
+	no_room 24
 	expect_splat 'invoked oom-killer'
 	watch
 	status=0
@@ -48,10 +48,10 @@ case_out_of_memory() {
 
 case_group_limit() {
 	cgroup_new isolation-a
-	write_file 16M "$group/memory.max"
+	write_file 8M "$group/memory.max"
 	watch
-	expect_ok pressure -g "$group" -s 32M anon
-	expect_ok pressure -g "$group" -s 32M file
+	expect_ok pressure -g "$group" -s 16M anon
+	expect_ok pressure -g "$group" -s 16M file
 	expect_isolated
 }
 
@@ -85,14 +85,14 @@ case_demotion() {
 	need_file /sys/kernel/mm/numa/demotion_enabled "this kernel has no demotion"
 	set_until_end true /sys/kernel/mm/numa/demotion_enabled
 	cgroup_new isolation-a
-	pattern_start -s 16M -g "$group"
+	pattern_start -s 8M -g "$group"
 	ask fill
 	watch
 	ask pageout
 	ask verify
-	outcome write_file 8M "$group/memory.reclaim"
-	expect_ok pressure -s 32M file
-	expect_match "$answer" "verify good=4096 bad=0*"
+	outcome write_file 4M "$group/memory.reclaim"
+	expect_ok pressure -s 16M file
+	expect_match "$answer" "verify good=2048 bad=0*"
 	expect_isolated
 	pattern_stop
 }
@@ -108,7 +108,7 @@ case_numa_balancing() {
 	for mode in 1 2; do
 		set_until_end "$mode" /proc/sys/kernel/numa_balancing
 		watch
-		expect_ok pattern -s 4M -j 2 -r 8 fill verify
+		expect_ok pattern -s 4M -j 2 -r 5 fill verify
 		expect_isolated
 	done
 }
@@ -135,7 +135,7 @@ case_collapse() {
 
 case_copy_on_write() {
 	watch
-	expect_ok pattern -s 16M -j 3 fill fork fill verify
+	expect_ok pattern -s 8M -j 3 fill fork fill verify
 	expect_isolated
 }
 
