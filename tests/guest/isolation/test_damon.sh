@@ -44,8 +44,13 @@ damon_starts() {
 	for limit in sz nr_accesses age; do
 		write_file 2147483647 "$scheme/access_pattern/$limit/max"
 	done
-	defer write_file off "$damon/0/state"
+	defer damon_stops
 	write_file on "$damon/0/state"
+}
+
+damon_stops() {
+	read_value damon_state "$damon/0/state"
+	[ "$damon_state" = off ] || write_file off "$damon/0/state"
 }
 
 # damon_acts NODE: on the pages of a process, until it has looked at all of them
@@ -56,7 +61,7 @@ damon_acts() {
 	damon_starts "$1"
 	wait_for 20 damon_tried
 	sleep 1
-	write_file off "$damon/0/state"
+	damon_stops
 	note "applied to $applied of $tried bytes"
 	ask verify
 	expect_match "$answer" "verify good=4096 bad=0*"
