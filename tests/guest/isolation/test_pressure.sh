@@ -12,10 +12,10 @@ setup_program() {
 	isolation_tighten
 }
 
-# pressed KIND TYPE [COUNT]: it overflows, with so many allocations, and pages of TYPE are seen
+# pressed KIND TYPE [COUNT [SIZE]]: it overflows, with so many allocations, and pages of TYPE are seen
 pressed() {
 	watch
-	expect_ok pressure -t 300 "$1"
+	expect_ok pressure -t 300 -s "${4:-48M}" "$1"
 	expect_foreign "pages of type $2"
 	allocations=${verdict##*allocations=}
 	expect_ge "$allocations" "${3:-4096}" "allocations on node $node"
@@ -27,7 +27,7 @@ case_sees_anonymous() {
 
 case_sees_huge_pages() {
 	no_room 24
-	pressed huge "large folio" 8
+	pressed huge "large folio" 8 128M # reclaim finds room for some
 }
 
 case_sees_locked() {
