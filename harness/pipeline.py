@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -185,7 +186,7 @@ def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPl
         acceleration=machine.acceleration,
         memory_mib=profile.memory_mib,
         cpus=profile.cpus,
-        append=command_line(profile, built.config),
+        append=command_line(profile, built.config.command_line),
         config=built.config.text,
     )
 
@@ -200,9 +201,14 @@ def _first(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
     return series.at_patch(applied, patches) if applied.series is not None else applied
 
 
-def command_line(profile: Profile, config: KernelConfig | None) -> str:
-    """What is added to the kernel's command line: what the fragments need, then the profile's, which wins."""
-    return " ".join([*(config.command_line if config is not None else ()), profile.append]).strip()
+def command_line(profile: Profile, words: Sequence[str]) -> str:
+    """What is added to the kernel's command line: the ``words`` of the fragments, then the profile's, which win."""
+    return " ".join([*words, profile.append]).strip()
+
+
+def fragment_words(profile: Profile, *, paths: Paths) -> tuple[str, ...]:
+    """The words that the profile's fragments need on the kernel's command line."""
+    return merge([kconfig.parse_request(text) for text in profile.config], paths.kconfigs).command_line
 
 
 def _series_outcome(applied: AppliedSeries) -> str:

@@ -86,7 +86,7 @@ def _prepare(session: Session, profile: Profile, flags: dict[str, Any], *, ssh: 
     else:
         built = pipeline.kernel_for(profile, **common)
         kernel, config, payload = built.kernel, built.config.text, built.payload
-        append = pipeline.command_line(profile, built.config)
+        append = pipeline.command_line(profile, built.config.command_line)
     machine = pipeline.machine_for(profile, **common)
     return plan(
         kernel=kernel,
@@ -133,9 +133,10 @@ def _show_plan(session: Session, profile: Profile, flags: dict[str, Any], *, wit
 
     topology = pipeline.check(profile, paths=session.paths)
     if flags["kernel"]:
-        own = kernel_file.read(flags["kernel"])
+        own, append = kernel_file.read(flags["kernel"]), profile.append
     else:
         own = kernel_file.placeholder(f"<kernel of {profile.source}>")
+        append = pipeline.command_line(profile, pipeline.fragment_words(profile, paths=session.paths))
     place = session.store.path(image.KIND, image.key(profile.image)) / "rootfs.erofs"
     accel = Accel.KVM if profile.accel == "kvm" else Accel.TCG
     decided = plan(
@@ -147,7 +148,7 @@ def _show_plan(session: Session, profile: Profile, flags: dict[str, Any], *, wit
         acceleration=Acceleration(accel=accel, reason=""),
         memory_mib=profile.memory_mib,
         cpus=profile.cpus,
-        append=profile.append,
+        append=append,
         config=own.config,
         ssh=not (with_shell and flags["shell"] == "console"),
     )

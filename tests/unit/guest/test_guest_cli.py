@@ -50,6 +50,12 @@ def test_dry_run_shows_an_option_a_line_and_does_nothing(tmp_path: Path, vmlinux
     assert not (tmp_path / "cache" / "store").exists()
 
 
+def test_dry_run_has_the_words_that_fragments_need_and_the_users_last(tmp_path: Path) -> None:
+    words = ("--add-config", "hardening:init_on_free=no", "--append", "init_on_alloc=0", "--dry-run")
+    (line,) = [line for line in call(tmp_path, *words).output.splitlines() if line.startswith("-append")]
+    assert line.endswith("init_on_alloc=1 init_on_free=0 debug_pagealloc=on init_on_alloc=0")
+
+
 def test_dry_run_of_a_console_shell_passes_no_keys(tmp_path: Path) -> None:
     with_keys = call(tmp_path, "--dry-run").output
     without = call(tmp_path, "--dry-run", "--shell", "console").output
