@@ -99,6 +99,12 @@ def default_cells(grid: str, symbols: Symbols, tristates: Sequence[str]) -> tupl
     return tuple(cells)
 
 
+def decide_objects(files: Iterable[str]) -> bool:
+    """Whether any of some files has a say in what is compiled, and how."""
+    names = [PurePosixPath(file) for file in files]
+    return any(one.suffix in _COMPILED or one.name.startswith(("Makefile", "Kbuild", "Kconfig")) for one in names)
+
+
 def folders(files: Iterable[str]) -> tuple[str, ...]:
     """The folders of sources that files are in, as make takes them (``mm/``); none is inside another.
 

@@ -3,8 +3,8 @@
 
 Only the folders that the series touches are compiled. Whether their objects would link is seen by their symbols,
 compared with those of the same folders before the patches; only where these cannot tell is vmlinux linked. A file in
-another folder that uses what a header of the series changed is compiled by the profile's configuration alone, or
-with ``--link``.
+another folder that uses what a header of the series changed is compiled by the profile's configuration alone, and only
+modpost knows of namespaces that a module does not import: ``--link`` does both.
 """
 
 from __future__ import annotations

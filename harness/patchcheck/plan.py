@@ -87,13 +87,14 @@ def plan(applied: AppliedSeries, choice: Choice, bench: Bench) -> PatchPlan:
         raise UserError(f"the series has the patches 1 to {count}, not {numbers[0 if numbers[0] < 1 else -1]}")
     last = numbers[-1]
     patches = applied.series.patches if applied.series is not None else ()
-    touched = cells.folders(path for patch in patches for path in patch.files)
-    folders = tuple(folder for folder in touched if _has_makefile(applied, folder))
+    files = [path for patch in patches for path in patch.files]
+    folders = tuple(folder for folder in cells.folders(files) if _has_makefile(applied, folder))
+    grid = choice.grid != "none" and cells.decide_objects(files)
     return PatchPlan(
         choice=choice,
         patches=numbers,
         folders=folders,
-        cells=_cells(applied, choice, bench, folders) if choice.grid != "none" else (),
+        cells=_cells(applied, choice, bench, folders) if grid else (),
         grid_patches={"none": (), "quick": (last,), "full": numbers}[choice.grid],
         boot_patches={"none": (), "ends": (0, last), "each": (0, *numbers)}[choice.boot],
         sparse=sparse_version(),

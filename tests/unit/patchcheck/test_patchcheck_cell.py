@@ -8,7 +8,7 @@ import pytest
 from harness.errors import UserError
 from harness.kconfig.expression import YES
 from harness.kconfig.language import Definition, Symbols
-from harness.patchcheck.cell import default_cells, folders, parse_cell, tristates_of
+from harness.patchcheck.cell import decide_objects, default_cells, folders, parse_cell, tristates_of
 
 SYMBOLS = Symbols(
     definitions={
@@ -63,6 +63,11 @@ def test_folders_that_hold_objects() -> None:
              "drivers/cxl/core/region.c", "drivers/cxl/cxl.h", "tools/testing/cxl/Kbuild", "drivers/dax/Kconfig",
              "arch/x86/include/asm/a.h", "kernel/cgroup/cpuset.c"]  # fmt: skip
     assert folders(files) == ("drivers/cxl/", "kernel/cgroup/", "mm/")
+
+
+def test_documents_decide_no_object() -> None:
+    assert not decide_objects(["Documentation/mm/x.rst", "MAINTAINERS"])
+    assert decide_objects(["MAINTAINERS", "include/linux/mm.h"]) and decide_objects(["drivers/dax/Kconfig"])
 
 
 def test_tristates_are_those_of_the_makefiles_that_are_built_in() -> None:
