@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from harness.kconfig.configure import Configured
 from harness.kconfig.dotconfig import difference, same_value
-from harness.patchcheck.bench import DEFAULT, Bench, Compiled
+from harness.patchcheck.bench import DEFAULT, Bench, Broken, Compiled
 from harness.patchcheck.builds import Builds, does_not_build, not_run, warned
 from harness.patchcheck.cell import Cell
 from harness.patchcheck.compare import new_warnings
@@ -101,23 +101,44 @@ class Grid:
             if left.missing or left.not_exported:
                 yield _lost(check, number, left, where)
                 return
-            if left.unsure and cell.seed is not None:  # linking a random kernel takes hours
-                message = f"not checked: only a link (--link) tells of {_listed(left.unsure)}"
+            unsure, broken = self._elsewhere(cell, applied, head, left)
+            if broken is None and unsure and cell.seed is not None:  # linking a random kernel takes hours
+                message = f"not checked: only a link (--link) tells of {_listed(unsure)}"
                 yield Finding(check=check, level=Level.WARNING, patch=number, message=message)
-            elif left.unsure:
+                return
+            if broken is None and unsure:
                 how = "links"
-                full = self._compiled(cell, applied, head, link=True)
-                if full.broken is not None:
-                    yield does_not_build(check, number, full.broken, where)
-                    return
+                broken = self._compiled(cell, applied, head, link=True).broken
+            if broken is not None:
+                yield does_not_build(check, number, broken, where)
+                return
         if not new:
             yield Finding(check=check, level=Level.OK, patch=number, message=f"{how}, no new warning")
 
-    def _compiled(self, cell: Cell, applied: AppliedSeries, configured: Configured, *, link: bool = False) -> Compiled:
+    def _elsewhere(
+        self, cell: Cell, applied: AppliedSeries, head: Configured, left: Unresolved
+    ) -> tuple[tuple[str, ...], Broken | None]:
+        """The names of which only a link tells, once the folders that export the others have been compiled."""
+        found = _exporters(Repository(applied.tree.repository), applied.commit, left.elsewhere)
+        if not found:
+            return (*left.elsewhere, *left.unsure), None
+        made = self._compiled(cell, applied, head, folders=sorted(set(found.values())))
+        rest = (name for name in left.elsewhere if name not in made.objects.defined)
+        return (*rest, *left.unsure), made.broken
+
+    def _compiled(
+        self,
+        cell: Cell,
+        applied: AppliedSeries,
+        configured: Configured,
+        *,
+        folders: Sequence[str] = (),
+        link: bool = False,
+    ) -> Compiled:
         config = KernelConfig(
             text=configured.text, digest=value_digest(configured.text), fragments=configured.merged.names
         )
-        targets = list(self._folders)
+        targets = list(folders or self._folders)
         if link or self._link:
             targets = ["vmlinux", "modules"] if config.enabled("MODULES") else ["vmlinux"]
         return self._bench.compiled(applied, config, cell=cell, targets=targets)
@@ -171,6 +192,16 @@ def _exported(repository: Repository, commit: str, names: Iterable[str]) -> set[
     said = repository.git("grep", "-h", "-o", *patterns, commit, "--", "*.c", "*.S", check=False).text if wanted else ""
     found = set(re.findall(r"\((\w+)", said))
     return found & set(wanted)
+
+
+def _exporters(repository: Repository, commit: str, names: Sequence[str]) -> dict[str, str]:
+    """The folder of the file that exports each of some names, where there is one."""
+    patterns = [word for name in names for word in ("-e", f"EXPORT_SYMBOL[A-Z_]*({name}[,)]")]
+    if not patterns:
+        return {}
+    said = repository.git("grep", "-o", *patterns, commit, "--", "*.c", check=False).text
+    found = re.findall(r"^[^:]+:([^:]+)/[^/:]+:\w+\((\w+)", said, re.MULTILINE)
+    return {name: f"{folder}/" for folder, name in found}
 
 
 def _mentioned(repository: Repository, commit: str, names: Iterable[str]) -> set[str]:

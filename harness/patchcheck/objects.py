@@ -36,11 +36,14 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
-    """What new references lead to: ``missing`` nowhere, ``not_exported`` to what a module cannot reach, ``unsure``
-    to objects that were not compiled."""
+    """What new references lead to: ``missing`` nowhere, ``not_exported`` to what a module cannot reach.
+
+    ``elsewhere`` are in folders that were not compiled, if anywhere; of ``unsure`` only a link tells.
+    """
 
     missing: tuple[str, ...] = ()
     not_exported: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
 
 
@@ -70,7 +73,8 @@ def parse_nm(text: str) -> Symbols:
 
 def read_objects(output: Path, folders: Sequence[str]) -> Objects:
     """The symbols of folders that were made (``make mm/``) in an output folder."""
-    archives = [name for name in (f"{folder}built-in.a" for folder in folders) if (output / name).is_file()]
+    names = [f"{folder}{name}" for folder in folders for name in ("built-in.a", "lib.a")]
+    archives = [name for name in names if (output / name).is_file()]
     builtin = _nm(output, archives)
     modules = [_nm(output, [name]) for folder in folders for name in _module_objects(output / folder / "modules.order")]
     exported = frozenset().union(builtin.exported, *(one.exported for one in modules))
@@ -108,12 +112,12 @@ def unresolved(base: Objects, head: Objects, *, usual: Collection[str], exported
     for_modules = head.module_needed - base.module_needed - head.exported - new
     not_here = for_modules - head.defined
     missing = (new | not_here) & frozenset(usual)
-    unsure = (new | not_here) - missing
-    if not_here & unsure:
-        unsure -= not_here & frozenset(exported(not_here & unsure))
+    unsure = not_here - missing
+    unsure -= frozenset(exported(unsure)) if unsure else frozenset()
     return Unresolved(
         missing=_sorted(missing),
         not_exported=_sorted(for_modules & head.defined),
+        elsewhere=_sorted(new - missing),
         unsure=_sorted(unsure | (frozenset(mentioned(gone)) if gone else frozenset())),
     )
 

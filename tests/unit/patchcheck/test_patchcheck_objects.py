@@ -65,7 +65,7 @@ def test_a_function_that_is_left_out_with_the_option_is_missing() -> None:
 
 
 def test_what_is_not_compiled_here_is_unsure() -> None:
-    assert judged(objects(), objects(needed="sysfs_emit")).unsure == ("sysfs_emit",)
+    assert judged(objects(), objects(needed="sysfs_emit")).elsewhere == ("sysfs_emit",)
 
 
 def test_what_is_gone_matters_if_it_is_still_named() -> None:
