@@ -18,11 +18,15 @@ import platformdirs
 from harness.errors import UserError, nearest, unknown_name
 from harness.paths import Paths
 
+_LONGEST_STRESS = 7 * 86400
+
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to run. ``series`` is empty for the unpatched tree; ``memory_mib`` and ``cpus`` override the topology.
 
     ``patches`` is how many patches of the series are on the tree, from the first; None: all.
+    ``stress`` is how long each seeded test goes on (``30s``, ``10m``, ``8h``; empty: seconds), ``seed`` what it and the
+    lifecycle suite draw from.
     """
 
     summary: str = ""
@@ -41,6 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     jobs: int | None = None
     timeout_scale: float = 1.0
     require_feature: bool = False
+    stress: str = ""
+    seed: int = 1
 
     def __post_init__(self) -> None:
         if self.timeout_scale <= 0:
@@ -51,6 +57,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("memory_mib must be at least 256")
         if self.cpus is not None and not 1 <= self.cpus <= 64:
             raise ValueError("cpus must be between 1 and 64")
+        if not 0 <= self.seed < 1 << 31:
+            raise ValueError("seed must be between 0 and 2147483647")
+        if self.stress and not 0 < self.stress_seconds <= _LONGEST_STRESS:
+            raise ValueError(f"stress is '{self.stress[:40]}', expected a length like 30s, 10m or 8h (at most 7 days)")
+
+    @property
+    def stress_seconds(self) -> int:
+        """``stress`` in seconds; 0 where it is empty or no length."""
+        found = re.fullmatch(r"(\d{1,6})([smh])", self.stress)
+        return int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
 
 
 def folders(paths: Paths) -> tuple[Path, ...]:

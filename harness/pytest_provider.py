@@ -56,8 +56,9 @@ class ProfileProvider:
 
     @property
     def limits(self) -> Limits:
-        """The profile's factor on deadlines."""
-        return Limits(scale=self._profile.timeout_scale)
+        """The profile's factor on deadlines, and its stress."""
+        chosen = self._profile
+        return Limits(scale=chosen.timeout_scale, stress=chosen.stress_seconds, seed=chosen.seed)
 
     @property
     def require_feature(self) -> bool:

@@ -17,6 +17,7 @@ from typing import IO
 from harness import guest, pipeline
 from harness.errors import EnvironmentFailure, HarnessError
 from harness.guest import Guest
+from harness.lifecycle import suite as lifecycle
 from harness.manifest import manifest
 from harness.paths import Paths
 from harness.pipeline import Machine, Made
@@ -49,12 +50,27 @@ class RunPlan:
         """Every selected case in order."""
         return tuple(name for selection in self.selections for name in selection.names)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a case depends on the seed."""
+        return any(one.program.stress or one.program.hosted is not None for one in self.selections)
+
 
 def plan(profile: Profile, *, selection: Sequence[str] = (), keyword: str = "", paths: Paths) -> RunPlan:
     """Check what can be checked beforehand and select the cases; raises :class:`UserError`."""
     pipeline.check(profile, paths=paths)
-    selections = catalogue.select(paths.guest_tests, selection or profile.suites, keyword=keyword)
+    hosted = {lifecycle.SUITE: _lifecycle(profile, paths).programs}
+    selections = catalogue.select(paths.guest_tests, selection or profile.suites, keyword=keyword, hosted=hosted)
     return RunPlan(profile=profile, selections=selections)
+
+
+def _lifecycle(profile: Profile, paths: Paths) -> lifecycle.Lifecycle:
+    return lifecycle.Lifecycle(
+        folder=paths.project / "tests" / "lifecycle",
+        guest_tests=paths.guest_tests,
+        seed=profile.seed,
+        seconds=profile.stress_seconds or lifecycle.SECONDS,
+    )
 
 
 def execute(
@@ -112,10 +128,11 @@ def judge(
             runner = Runner(
                 guests.start(),
                 fresh=lambda _: guests.start(),
-                limits=Limits(scale=profile.timeout_scale),
+                limits=Limits(scale=profile.timeout_scale, stress=profile.stress_seconds, seed=profile.seed),
                 require_feature=profile.require_feature,
                 on_start=recorder.view.case_started,
                 on_output=outputs.line,
+                keep=recorder.folder.write,
             )
             with closing(runner.run_all(selections, config=config)) as results:
                 yield from results

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import shlex
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import click
 
 from harness import profile as profiles
 from harness.cli.session import Session, dry_run_option
+from harness.errors import UserError
 from harness.profile import Profile
 
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -58,6 +60,10 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 )
 @click.option("--timeout-scale", type=float, metavar="FACTOR", help="Multiply every deadline of the tests.")
 @click.option("--require-feature", is_flag=True, default=None, help="A skipped case is a failure.")
+@click.option(
+    "--stress", "--for", "stress", metavar="LENGTH", help="How long stress and lifecycle go on: 30s, 10m, 8h."
+)
+@click.option("--seed", metavar="N|random", help="What they draw from [default: 1, or the profile's].")
 @dry_run_option
 @click.pass_obj
 def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> int:
@@ -69,18 +75,47 @@ def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> i
     harness run --suite cxl --suite zswap --topology two-devices     some suites, another machine
     harness run --case cxl/test_region:create_by_sysfs               one case
     harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
+    harness run --profile n_private --suite lifecycle --for 8h --seed random     drawn sequences, through the night
     """
     from harness import run  # not before help and usage errors: it imports every stage
 
     profile = profiles.override(
         chosen_profile(session, flags),
-        {"timeout_scale": flags["timeout_scale"], "require_feature": flags["require_feature"]},
+        {
+            "timeout_scale": flags["timeout_scale"],
+            "require_feature": flags["require_feature"],
+            "stress": flags["stress"],
+            "seed": _seed(flags["seed"]),
+        },
     )
     todo = run.plan(profile, selection=(*flags["suites"], *flags["cases"]), keyword=keyword, paths=session.paths)
     if dry_run:
         _show_plan(todo)
         return 0
     return _execute(session, todo)
+
+
+def _seed(text: str | None) -> int | None:
+    """The seed that was asked for; raises :class:`UserError` for what is none."""
+    if text is None:
+        return None
+    if text == "random":
+        return random.SystemRandom().randrange(1, 1 << 31)
+    if not text.isdecimal() or not text.isascii():
+        raise UserError(f"--seed is '{text[:40]}', expected a number or 'random'")
+    return int(text)
+
+
+def _repeat(words: list[str], profile: Profile) -> list[str]:
+    """The command with the seed that was used in place of one that was drawn, or none."""
+    kept = []
+    following = iter(words)
+    for word in following:
+        if word == "--seed":
+            next(following, None)
+        elif not word.startswith("--seed="):
+            kept.append(word)
+    return [*kept, "--seed", str(profile.seed)]
 
 
 def _show_plan(todo: Any) -> None:
@@ -91,6 +126,8 @@ def _show_plan(todo: Any) -> None:
     click.echo(
         f"guest     topology {profile.topology}, accel {profile.accel}, QEMU {profile.qemu}, image {profile.image}"
     )
+    if todo.draws:
+        click.echo(f"drawn     for {profile.stress or 'a moment'}, seed {profile.seed}")
     click.echo(f"cases     {len(todo.cases)}")
     for name in todo.cases:
         click.echo(f"  {name}")
@@ -109,5 +146,6 @@ def _execute(session: Session, todo: Any) -> int:
         folder, results = run.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
     finally:
         terminal.close()
-    show_summary(terminal, folder, results, repeat=shlex.join(words))
+    repeat = _repeat(words, todo.profile) if todo.draws else words
+    show_summary(terminal, folder, results, repeat=shlex.join(repeat))
     return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

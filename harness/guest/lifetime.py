@@ -30,6 +30,7 @@ from harness.guest.plan import escaped
 from harness.guest.private import KEY_FILE, private_folder
 from harness.guest.qmp import Monitor, QmpEvent
 from harness.guest.ssh import DEFAULT_OUTPUT_LIMIT, CommandResult, SshLink
+from harness.guest.talk import Talk
 from harness.paths import Paths, make_folder
 from harness.process import Child
 from harness.progress import Progress, Quiet
@@ -150,6 +151,11 @@ class Guest:
         """Read a file of the guest."""
         with self._explained():
             return self._link().get(path, deadline=deadline, limit=limit)
+
+    def converse(self, command: str) -> Talk:
+        """Start a command to talk to while it runs; the caller closes it."""
+        with self._explained():
+            return self._link().converse(command)
 
     def connection(self) -> Any:
         """A ``fabric.Connection`` of its own to the guest, for tests and tasks in Python; the caller closes it."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from harness.errors import GuestError
 from harness.guest.channel import Stream
 from harness.guest.keys import RunKeys
+from harness.guest.talk import Talk
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport  # type: ignore[import-untyped]
@@ -182,6 +183,17 @@ class SshLink:
             )
             raise GuestError(f"cannot read {path} in the guest: {why.strip()}")
         return bytes(stream.stdout)
+
+    def converse(self, command: str) -> Talk:
+        """Start a command to talk to; the caller closes it."""
+        from paramiko import SSHException
+
+        try:
+            channel = self._transport.open_session(timeout=_OPEN_SECONDS)
+            _execute(channel, command, _OPEN_SECONDS)
+        except (SSHException, OSError, EOFError) as reason:
+            raise GuestError(f"the guest starts no command ({_why(reason)})") from reason
+        return Talk(channel, alive=self._usable)
 
     def open_shell(self, terminal: str, columns: int, lines: int) -> Channel:
         """A login shell with a terminal of that size; the caller closes the channel."""

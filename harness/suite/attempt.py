@@ -33,10 +33,25 @@ _CONSOLE_BACKLOG = 200_000  # the console cannot be made to wait: beyond this it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long an attempt may take: ``scale`` on the program's own deadlines, ``patience`` seconds for the console."""
+    """How long an attempt may take: ``scale`` on the program's own deadlines, ``patience`` seconds for the console.
+
+    ``stress`` is how many seconds a stress program goes on (0: as long as it likes itself), beside which it has its
+    deadlines; ``seed`` is what it draws from.
+    """
 
     scale: float = 1.0
     patience: float = 2.0
+    stress: int = 0
+    seed: int = 1
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program is told: ``HARNESS_SEED``, and ``HARNESS_STRESS`` where a length was chosen."""
+        return {"HARNESS_SEED": str(self.seed)} | ({"HARNESS_STRESS": f"{self.stress}s"} if self.stress else {})
+
+    def seconds(self, program: Program, allowed: float) -> float:
+        """What a deadline of a program comes to."""
+        return (allowed + (self.stress if program.stress else 0)) * self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,7 @@ class Attempt:
 
     def _overdue(self, now: float) -> str | None:
         limits = self._limits
-        program_limit = self._program.timeout * limits.scale
+        program_limit = limits.seconds(self._program, self._program.timeout)
         if now - self._started > program_limit:
             return f"the program did not end within {program_limit:g} s"
         if self._replaceable and self._judge.crashed:
@@ -168,7 +183,8 @@ class Attempt:
             grace = _CRASHED_GRACE * limits.scale
             if now - self._crashed > grace:
                 return f"the kernel crashed, and the case did not end within {grace:g} s"
-        case_limit = (self._program.case_timeout or 0.0) * limits.scale
+        case_timeout = self._program.case_timeout
+        case_limit = limits.seconds(self._program, case_timeout) if case_timeout else 0.0
         if case_limit and self._judge.running is not None and now - self._case_started > case_limit:
             return f"the case did not end within {case_limit:g} s"
         return None
@@ -222,8 +238,8 @@ class Attempt:
 
     def _work(self) -> None:
         """On a thread of its own: run the program to its end."""
-        deadline = self._program.timeout * self._limits.scale + _MARGIN
-        environment = {"KTAP_PROGRAM": self._program.full_name}
+        deadline = self._limits.seconds(self._program, self._program.timeout) + _MARGIN
+        environment = {"KTAP_PROGRAM": self._program.full_name} | self._limits.environment
         try:
             result = self._machine.run(
                 command(self._program, self._cases), deadline=deadline, on_line=self._read, env=environment

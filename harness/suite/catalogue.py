@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import process
 from harness.errors import HarnessError, UserError, nearest, unknown_name
-from harness.values import KernelConfig
+from harness.values import CaseResult, KernelConfig
 
 DEFAULT_TIMEOUT = 45.0  # seconds a program; kselftest's own default
 GUEST_FOLDER = "/opt/harness/tests"
@@ -26,6 +27,7 @@ _LIST_DEADLINE = 10.0
 _C_CASE = re.compile(r"^KTAP_CASE\((\w+)\)", re.MULTILINE)
 _CASE_NAME = re.compile(r"[\w.+-]{1,100}")
 _OPTION = re.compile(r"(?:CONFIG_(\w+)=(.+)|# CONFIG_(\w+) is not set)$")
+_STRESS = "HARNESS_STRESS"  # a program that goes on for that long names it
 _SETTINGS = ("timeout", "case_timeout")
 
 
@@ -34,7 +36,9 @@ class Program:
     """A test program. ``path`` is its source on the host, ``guest_path`` what is run in the guest.
 
     ``options`` maps Kconfig names (without ``CONFIG_``) to the value needed; ``timeout`` is in seconds for the whole
-    program, ``case_timeout`` for one case or None, both before scaling.
+    program, ``case_timeout`` for one case or None, both before scaling. ``stress`` says that the program goes on for as
+    long as the run's stress length says, which its deadlines are made longer by. ``hosted`` runs the cases from the
+    host instead (the runner, the program, the cases → each result): nothing is started in the guest by the runner.
     """
 
     suite: str
@@ -44,6 +48,8 @@ class Program:
     options: Mapping[str, str]
     timeout: float
     case_timeout: float | None = None
+    stress: bool = False
+    hosted: Callable[[Any, Program, Sequence[str]], Iterator[CaseResult]] | None = None
 
     @property
     def full_name(self) -> str:
@@ -118,6 +124,7 @@ def program(source: Path) -> Program:
         options=read_options(home / "config"),
         timeout=settings.get("timeout", DEFAULT_TIMEOUT),
         case_timeout=settings.get("case_timeout"),
+        stress=_STRESS in source.read_text("utf-8", "replace"),
     )
 
 
@@ -199,18 +206,25 @@ def _lines(file: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def select(folder: Path, wanted: Iterable[str], *, keyword: str = "") -> tuple[Selection, ...]:
+def select(
+    folder: Path,
+    wanted: Iterable[str],
+    *,
+    keyword: str = "",
+    hosted: Mapping[str, Callable[[], tuple[Program, ...]]] | None = None,
+) -> tuple[Selection, ...]:
     """The cases that ``wanted`` names, each once: ``suite``, ``suite/program`` or ``suite/program:case``.
 
-    Order is that of ``wanted``. ``keyword`` is an expression as ``pytest -k`` takes it, on the full names. Raises
-    :class:`UserError` for an unknown name (saying the nearest), an empty suite, and when nothing is left.
+    Order is that of ``wanted``. ``hosted`` are suites that are not in ``folder``, by name. ``keyword`` is an expression
+    as ``pytest -k`` takes it, on the full names. Raises :class:`UserError` for an unknown name (saying the nearest), an
+    empty suite, and when nothing is left.
     """
     expression = Keyword(keyword)
     chosen: dict[str, tuple[Program, list[str]]] = {}
     for name in wanted:
         suite, _, rest = name.partition("/")
         program_name, _, case = rest.partition(":")
-        for candidate in _named(programs(folder, suite), program_name):
+        for candidate in _named(_of(folder, suite, hosted or {}), program_name):
             names = _case_of(candidate, case)
             entry = chosen.setdefault(candidate.full_name, (candidate, []))
             entry[1].extend(name for name in names if name not in entry[1])
@@ -222,6 +236,15 @@ def select(folder: Path, wanted: Iterable[str], *, keyword: str = "") -> tuple[S
     if not found:
         raise UserError("no case is selected", hint=f"nothing matches -k '{keyword}'" if keyword else "name a suite")
     return tuple(found)
+
+
+def _of(folder: Path, suite: str, hosted: Mapping[str, Callable[[], tuple[Program, ...]]]) -> tuple[Program, ...]:
+    if suite in hosted:
+        return hosted[suite]()
+    known = suites(folder)
+    if suite not in known:
+        raise unknown_name("suite", suite, (*known, *hosted))
+    return programs(folder, suite)
 
 
 def _named(candidates: tuple[Program, ...], name: str) -> tuple[Program, ...]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import GuestError, HarnessError
 from harness.suite.attempt import Attempt, Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.machine import Machine
@@ -27,7 +29,10 @@ class Runner:
     one that crashed but runs is used on. ``limits`` scale the deadlines. ``on_start`` hears of each case that begins
     (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, before anything is killed,
     ``on_output`` of each line that a program writes, as received (on another thread). With ``require_feature`` a skip
-    is a failure.
+    is a failure. ``keep`` writes a file of a name to where the results go.
+
+    A program that runs from the host gets the runner itself: :meth:`guest`, :meth:`spoil`, :meth:`case_begins`,
+    :meth:`output`, :meth:`keep`, ``scale`` and ``require_feature`` are for it.
     """
 
     def __init__(
@@ -40,12 +45,14 @@ class Runner:
         on_start: Callable[[str], None] | None = None,
         on_hang: Callable[[Machine, str], None] | None = None,
         on_output: Callable[[Program, str], None] | None = None,
+        keep: Callable[[str, str], Path] | None = None,
     ) -> None:
         self.machine = machine
         self.replaced = 0  # guests that had to be replaced so far
         self._fresh = fresh
         self._limits = limits or Limits()
-        self._require_feature = require_feature
+        self.require_feature = require_feature
+        self._keep = keep
         self._on_start = on_start or _ignore
         self._on_hang = on_hang or _ignore
         self._on_output = on_output or _ignore
@@ -69,6 +76,9 @@ class Runner:
         lacking = program.missing(config) if config is not None else ()
         if lacking:
             yield from self._unsupported(program, remaining, lacking)
+            return
+        if program.hosted is not None:
+            yield from program.hosted(self, program, remaining)
             return
         before_any_case = 0  # attempts in a row that spoilt the guest before the program came to a case
         while remaining:
@@ -98,6 +108,34 @@ class Runner:
             assert len(attempt.remaining) < len(remaining), "an attempt decides at least one case"
             remaining = attempt.remaining
 
+    @property
+    def scale(self) -> float:
+        """The factor on deadlines."""
+        return self._limits.scale
+
+    def guest(self) -> Any:
+        """A guest that is fit for use; raises :class:`GuestError` where none can be had."""
+        self._ensure_guest()
+        if self._dead:
+            raise GuestError(f"there is no guest: {self._dead}")
+        return self.machine
+
+    def spoil(self, reason: str) -> None:
+        """The guest must not be used any more."""
+        self._spoilt = self._spoilt or reason
+
+    def case_begins(self, name: str) -> None:
+        """A case begins (``suite/program:case``)."""
+        self._on_start(name)
+
+    def output(self, program: Program, line: str) -> None:
+        """A line of a program's report."""
+        self._on_output(program, line)
+
+    def keep(self, name: str, text: str) -> Path | None:
+        """Keep a file; its path, or None where files are not kept."""
+        return self._keep(name, text) if self._keep is not None else None
+
     def _attempt(self, program: Program, cases: Sequence[str]) -> Attempt:
         return Attempt(
             self.machine,
@@ -105,7 +143,7 @@ class Runner:
             cases,
             limits=self._limits,
             replaceable=self._fresh is not None,
-            require_feature=self._require_feature,
+            require_feature=self.require_feature,
             on_start=self._on_start,
             on_hang=self._on_hang,
             on_output=self._on_output,
@@ -128,7 +166,7 @@ class Runner:
             self._spoilt = ""
 
     def _unsupported(self, program: Program, cases: Sequence[str], lacking: Sequence[str]) -> Iterator[CaseResult]:
-        verdict = Verdict.FAIL if self._require_feature else Verdict.SKIP
+        verdict = Verdict.FAIL if self.require_feature else Verdict.SKIP
         reason = f"this kernel cannot run it: {', '.join(lacking)}"
         yield from (_result(program, case, verdict, reason) for case in cases)
 

@@ -1,0 +1,722 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What must be so after which steps: the contract of private regions, and what the kernel documents of RAM regions.
+
+Pure: a :class:`Model` says which shell actions a step takes and what each may answer (:meth:`Model.plan`), learns the
+answers (:meth:`Model.learn`), and then says what every file must read (:meth:`Model.expected`) and what is worth
+asking (:meth:`Model.questions`). Where the contract leaves a choice, several answers are allowed and the one that came
+is taken over; what follows from it is as strict as the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from harness.lifecycle.step import Step
+from harness.lifecycle.world import CGROUPS, CXL, MEMORY, NODES, UNIT, ZSWAP, World, listed, numbers
+
+DONE, REFUSED, ANY = "done", "refused", "*"
+ABSENT = "-"
+DRIVER = "/sys/bus/cxl/drivers/cxl_region"
+SWAP_DISK = "/dev/harness/swap"
+LABELS = ("r1", "r2", "r3")
+GROUPS = ("a", "b", "a/b")
+TASKS = ("1", "2")
+TASK_BYTES = "256K"
+TASK_PAGES = 64
+PRESSURE = ("anon", "shm", "file", "slab", "pagetables", "forks")
+
+Seen = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Words for the shell in the guest (``lib/steps.sh``) and what may come of them: outcomes joined by ``|``."""
+
+    words: tuple[str, ...]
+    allowed: str = DONE
+
+    def permits(self, outcome: str) -> bool:
+        """Whether an outcome is one of those allowed."""
+        if self.allowed == REFUSED:
+            return outcome != DONE
+        return permitted(self.allowed, outcome)
+
+
+def permitted(wanted: str, value: str) -> bool:
+    """Whether a value is one of those wanted (``a|b``, ``*`` for any)."""
+    return wanted == ANY or value in wanted.split("|")
+
+
+def attempt(path: str, value: str | int, allowed: str = DONE) -> Action:
+    """A write."""
+    return Action(("attempt", path, str(value)), allowed)
+
+
+@dataclass(slots=True)
+class Region:
+    """A region of the sequence, and the capacity that it was given, which stays when it is deleted."""
+
+    label: str
+    kind: str
+    root: str
+    name: str
+    type: str = ""
+    shaped: bool = False
+    attached: bool = False
+    committed: bool = False
+    bound: bool = False
+    exists: bool = True
+    devices: tuple[str, ...] = ()
+    decoders: tuple[str, ...] = ()
+    slots: dict[str, int] = field(default_factory=dict)
+    first_block: int = -1
+    blocks: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """Its folder in sysfs."""
+        return f"{CXL}/{self.name}"
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a private one."""
+        return self.kind == "private"
+
+    @property
+    def online(self) -> bool:
+        """Whether a memory block of it is online."""
+        return "online" in self.blocks
+
+    def block(self, number: int) -> str:
+        """The folder of a memory block of it."""
+        return f"{MEMORY}/memory{self.first_block + number}"
+
+
+@dataclass(slots=True)
+class Task:
+    """A process with pages of known content in a group ("" for the root)."""
+
+    group: str
+    filled: bool = False
+
+
+class Model:
+    """The state that a sequence leads to. ``nodes`` (window → node) is shared by all sequences: it is learned once."""
+
+    def __init__(self, world: World, nodes: dict[str, int]) -> None:
+        self.world = world
+        self.nodes = nodes
+        self.regions: dict[str, Region] = {}
+        self.groups: dict[str, str] = {}
+        self.parents: set[str] = set()
+        self.tasks: dict[str, Task] = {}
+        self.policy = "offline"
+        self.swap = False
+        self.zswap = True
+        self.stores = "empty"  # where zswap's pages must be, as adds_up has it
+        self.spent = ""  # why nothing more can be said of this guest
+        self._wrong: list[str] = []
+
+    # -- what is so --
+
+    def node(self, region: Region) -> int | None:
+        """The node of a region's window, where it is known."""
+        return self.nodes.get(region.root)
+
+    def beside(self, region: Region) -> list[Region]:
+        """The other regions on its node."""
+        return [one for one in self.regions.values() if one is not region and one.root == region.root]
+
+    def private_nodes(self) -> set[int]:
+        """Nodes with a bound private region."""
+        return self._nodes(lambda one: one.private and (one.bound or one.online))
+
+    def private_online(self) -> set[int]:
+        """Nodes with private memory online."""
+        return self._nodes(lambda one: one.private and one.online)
+
+    def ram_nodes(self) -> set[int]:
+        """Nodes with RAM of a region online."""
+        return self._nodes(lambda one: not one.private and one.online)
+
+    def effective(self, group: str) -> set[int]:
+        """``cpuset.mems.effective`` of a group, "" for the root (Documentation/admin-guide/cgroup-v2.rst)."""
+        if not group:
+            return set(self.world.boot_nodes) | self.ram_nodes() | self.private_online()
+        above = self.effective(group.rpartition("/")[0])
+        return above & numbers(self.groups[group]) or above
+
+    def sysram(self, group: str) -> set[int]:
+        """``cpuset.mems.sysram`` of a group."""
+        return self.effective(group) & (set(self.world.boot_nodes) | self.ram_nodes())
+
+    def allowed(self, group: str) -> set[int]:
+        """``Mems_allowed`` of a task in a group: its system RAM, or that of the nearest group above that has some."""
+        while group and not self.sysram(group):
+            group = group.rpartition("/")[0]
+        return self.sysram(group)
+
+    def _nodes(self, which: Callable[[Region], bool]) -> set[int]:
+        found = (self.node(one) for one in self.regions.values() if which(one))
+        return {node for node in found if node is not None}
+
+    # -- what a step does --
+
+    def plan(self, step: Step, seen: Seen) -> list[Action] | None:
+        """The actions of a step in this state, or None where it makes no sense in it or cannot be foretold."""
+        if self.spent or not step.words:
+            return None
+        planned: Callable[..., list[Action] | None] | None = getattr(self, f"_plan_{step.verb}", None)
+        if planned is None:
+            return None
+        try:
+            if step.verb in ("create", "misname"):
+                return planned(seen, *step.words)
+            if step.verb not in _ON_REGION:
+                return planned(*step.words)
+            region = self.regions.get(step.words[0])
+            if region is None or not (region.exists or step.verb == "release"):
+                return None
+            return planned(region, *step.words[1:])
+        except (TypeError, ValueError, LookupError):  # a wrong number of words, or words of another machine
+            return None
+
+    def _plan_create(self, seen: Seen, label: str, kind: str, root: str) -> list[Action] | None:
+        window = self.world.window(root)
+        name = seen.get(f"{CXL}/{root}/create_{kind}_region", "")
+        if label in self.regions or window is None or kind not in window.kinds or not name.startswith("region"):
+            return None
+        return [attempt(f"{CXL}/{root}/create_{kind}_region", name)]
+
+    def _plan_misname(self, seen: Seen, kind: str, root: str, how: str) -> list[Action] | None:
+        file = f"{CXL}/{root}/create_{kind}_region"
+        name = seen.get(file, "")
+        if not name.startswith("region"):
+            return None
+        if how == "other":
+            return [attempt(file, f"region{int(name.removeprefix('region')) + 1}", "EBUSY")]
+        return [attempt(file, "nonsense", "EINVAL")]
+
+    def _plan_reserve(self, region: Region, *devices: str) -> list[Action] | None:
+        if region.decoders or devices not in self.world.shapes.get(region.root, ()):
+            return None
+        actions = []
+        for name, decoder in zip(devices, self._free_decoders(devices), strict=True):
+            device = self.world.device(name)
+            if device is None or self._used(name) >= device.units:
+                return None
+            actions.append(attempt(f"{CXL}/{decoder}/mode", "ram"))
+            actions.append(attempt(f"{CXL}/{decoder}/dpa_size", UNIT))
+        return actions
+
+    def _plan_shape(self, region: Region) -> list[Action] | None:
+        window = self.world.window(region.root)
+        if region.shaped or not region.decoders or window is None:
+            return None
+        ways = len(region.decoders)
+        return [
+            attempt(f"{region.path}/interleave_granularity", window.granularity),
+            attempt(f"{region.path}/interleave_ways", ways),
+            attempt(f"{region.path}/size", UNIT * ways),
+        ]
+
+    def _plan_target(self, region: Region) -> list[Action] | None:
+        if region.attached or not region.decoders:
+            return None
+        if not region.shaped:
+            return [attempt(f"{region.path}/target0", region.decoders[0], REFUSED)]
+        return [attempt(f"{region.path}/target{at}", decoder) for at, decoder in enumerate(region.decoders)]
+
+    def _plan_type(self, region: Region, value: str) -> list[Action] | None:
+        if not region.private:
+            return None
+        file = f"{region.path}/private_type"
+        if region.committed:
+            return [attempt(file, value, "EBUSY" if value == "zswap" else "EBUSY|EINVAL")]
+        return [attempt(file, value, DONE if value == "zswap" else "EINVAL")]
+
+    def _plan_commit(self, region: Region) -> list[Action] | None:
+        if region.attached and not region.committed and not self._next_in_line(region):
+            return None
+        return [attempt(f"{region.path}/commit", 1, DONE if region.attached else REFUSED)]
+
+    def _plan_uncommit(self, region: Region) -> list[Action] | None:
+        if region.committed and (not self._last_in_line(region) or not self._may_go(region)):
+            return None
+        return [attempt(f"{region.path}/commit", 0)]
+
+    def _plan_bind(self, region: Region) -> list[Action] | None:
+        file = f"{DRIVER}/bind"
+        beside = self.beside(region)
+        if region.bound or not region.committed:
+            return [attempt(file, region.name, REFUSED)]
+        if region.private:
+            refusals = [] if region.type else ["EINVAL"]
+            if any(not one.private and one.online for one in beside):
+                refusals.append("EBUSY")
+            if refusals:
+                return [attempt(file, region.name, "|".join(refusals))]
+            offline_ram = any(not one.private and one.blocks for one in beside)
+            return [attempt(file, region.name, "done|EBUSY" if offline_ram else DONE)]
+        on_private = any(one.private and one.bound for one in beside)
+        return [attempt(file, region.name, ANY if on_private else DONE)]
+
+    def _plan_unbind(self, region: Region) -> list[Action] | None:
+        if not region.bound:
+            return [attempt(f"{DRIVER}/unbind", region.name, REFUSED)]
+        return [attempt(f"{DRIVER}/unbind", region.name)] if self._may_go(region) else None
+
+    def _plan_delete(self, region: Region) -> list[Action] | None:
+        if (region.committed and not self._last_in_line(region)) or not self._may_go(region):
+            return None
+        allowed = "done|EBUSY" if region.online else DONE  # a kernel may refuse while memory is online
+        return [attempt(f"{CXL}/{region.root}/delete_region", region.name, allowed)]
+
+    def _plan_release(self, region: Region) -> list[Action] | None:
+        if not region.decoders:
+            return None
+        if region.attached:
+            return [attempt(f"{CXL}/{region.decoders[0]}/dpa_size", 0, REFUSED)]
+        later = [one for one in self.regions.values() if one is not region]
+        for name, decoder in zip(region.devices, region.decoders, strict=True):
+            for one in later:
+                for other, its in zip(one.devices, one.decoders, strict=True):
+                    if other == name and _number(its) > _number(decoder):
+                        return None  # capacity is given back in reverse order
+        return [attempt(f"{CXL}/{decoder}/dpa_size", 0) for decoder in reversed(region.decoders)]
+
+    def _plan_online(self, region: Region, number: str, how: str) -> list[Action] | None:
+        at = int(number)
+        if not 0 <= at < len(region.blocks) or (how != "online_movable" and not region.private):
+            return None  # RAM that is not movable cannot be taken offline again
+        file = f"{region.block(at)}/state"
+        if region.blocks[at] == "online":
+            return [attempt(file, how, REFUSED)]
+        on_private = not region.private and any(one.private and one.bound for one in self.beside(region))
+        return [attempt(file, how, REFUSED if on_private else DONE)]
+
+    def _plan_offline(self, region: Region, number: str) -> list[Action] | None:
+        at = int(number)
+        if not 0 <= at < len(region.blocks):
+            return None
+        file = f"{region.block(at)}/state"
+        if region.blocks[at] == "offline":
+            return [attempt(file, "offline", REFUSED)]
+        # RAM may have a page that cannot move, and zswap's pages may stay where they are
+        free = region.private and self.stores in ("empty", "software")
+        return [attempt(file, "offline", DONE if free else "done|EBUSY|EAGAIN|EINTR")]
+
+    def _plan_policy(self, value: str) -> list[Action] | None:
+        return [attempt(f"{MEMORY}/auto_online_blocks", value)] if value in ("offline", "online_movable") else None
+
+    def _plan_group(self, group: str) -> list[Action] | None:
+        if not self.world.cpusets or group in self.groups or group not in GROUPS:
+            return None
+        above = group.rpartition("/")[0]
+        actions = [Action(("answer", "mkdir", group_path(group)))]
+        if above:
+            if above not in self.groups or any(task.group == above for task in self.tasks.values()):
+                return None
+            if above not in self.parents:
+                actions.insert(0, attempt(f"{group_path(above)}/cgroup.subtree_control", "+cpuset"))
+        return actions
+
+    def _plan_mems(self, group: str, mems: str) -> list[Action] | None:
+        value = "" if mems == ABSENT else mems
+        if group not in self.groups or not numbers(value) <= self.world.possible_nodes:
+            return None
+        return [attempt(f"{group_path(group)}/cpuset.mems", value)]
+
+    def _plan_ungroup(self, group: str) -> list[Action] | None:
+        below = any(one.startswith(f"{group}/") for one in self.groups)
+        if group not in self.groups or below or any(task.group == group for task in self.tasks.values()):
+            return None
+        return [Action(("answer", "rmdir", group_path(group)))]
+
+    def _plan_swap(self, value: str) -> list[Action] | None:
+        if not self.world.swaps or self.swap == (value == "on") or value not in ("on", "off"):
+            return None
+        return [Action(("answer", f"swap{value}", SWAP_DISK))]
+
+    def _plan_zswap(self, value: str) -> list[Action] | None:
+        return [attempt(f"{ZSWAP}/enabled", value)] if self.world.swaps and value in ("Y", "N") else None
+
+    def _plan_start(self, number: str, group: str) -> list[Action] | None:
+        home = "" if group == ABSENT else group
+        if "pattern" not in self.world.there or number in self.tasks or number not in TASKS:
+            return None
+        if home and (home not in self.groups or home in self.parents):
+            return None
+        join = ("-g", group_path(home)) if home else ()
+        return [Action(("task", number, "start", "-s", TASK_BYTES, "-w", number, *join))]
+
+    def _plan_fill(self, number: str) -> list[Action] | None:
+        return [Action(("task", number, "fill"), ANY)] if number in self.tasks else None
+
+    def _plan_out(self, number: str) -> list[Action] | None:
+        ready = number in self.tasks and self.tasks[number].filled and self.swap
+        return [Action(("task", number, "pageout"), ANY)] if ready else None
+
+    def _plan_verify(self, number: str) -> list[Action] | None:
+        if number not in self.tasks or not self.tasks[number].filled:
+            return None
+        return [Action(("task", number, "verify"), f"verify good={TASK_PAGES} bad=0")]
+
+    def _plan_end(self, number: str) -> list[Action] | None:
+        return [Action(("task", number, "end"))] if number in self.tasks else None
+
+    def _plan_policycall(self, region: Region, policy: str) -> list[Action] | None:
+        node = self.node(region)
+        if node is None or "membind" not in self.world.there or node not in self.private_nodes():
+            return None
+        return [Action(("answer", "membind", "range", policy, str(node), "16K"), "EINVAL")]
+
+    def _plan_pressure(self, kind: str) -> list[Action] | None:
+        if "pressure" not in self.world.there or kind not in PRESSURE:
+            return None
+        return [Action(("answer", "pressure", "-s", "8M", "-t", "1", kind))]
+
+    # -- what a region's place allows --
+
+    def _used(self, device: str) -> int:
+        return sum(one.devices.count(device) for one in self.regions.values() if one.decoders)
+
+    def _free_decoders(self, devices: tuple[str, ...]) -> list[str]:
+        found = []
+        for name in devices:
+            device = self.world.device(name)
+            assert device is not None
+            found.append(f"decoder{device.endpoint.removeprefix('endpoint')}.{self._used(name)}")
+        return found
+
+    def _ports(self, region: Region) -> set[str]:
+        found = (self.world.device(name) for name in region.devices)
+        return {port for device in found if device is not None for port in device.ports}
+
+    def _take_slots(self, region: Region) -> None:
+        """Decoders of the ports above: the first free one of each; an endpoint's is the one that has the capacity."""
+        for port in self._ports(region):
+            taken = {one.slots[port] for one in self.regions.values() if port in one.slots}
+            region.slots[port] = next(number for number in range(99) if number not in taken)
+        for decoder in region.decoders:
+            region.slots[f"endpoint{decoder.removeprefix('decoder').partition('.')[0]}"] = _number(decoder)
+
+    def _committed_below(self, region: Region, port: str) -> list[int]:
+        return [one.slots[port] for one in self.regions.values() if one.committed and port in one.slots]
+
+    def _next_in_line(self, region: Region) -> bool:
+        """Whether its decoders are the next to be committed (CXL 3.1 8.2.4.20.12: in order)."""
+        return all(
+            sorted(self._committed_below(region, port)) == list(range(slot)) for port, slot in region.slots.items()
+        )
+
+    def _last_in_line(self, region: Region) -> bool:
+        return all(max(self._committed_below(region, port)) == slot for port, slot in region.slots.items())
+
+    def _may_go(self, region: Region) -> bool:
+        """RAM that goes with memory online pins it until the next reboot: not played."""
+        return region.private or not region.online
+
+    # -- what it leads to --
+
+    def learn(self, step: Step, outcomes: list[str], seen: Seen) -> list[str]:
+        """Take over what a step answered; returns what was answered that no consistent kernel would, in words."""
+        self._wrong = []
+        done = all(outcome == DONE for outcome in outcomes)
+        learned: Callable[..., None] | None = getattr(self, f"_learn_{step.verb}", None)
+        if learned is not None and (done or step.verb in ("fill", "out")):
+            if step.verb in _ON_REGION:
+                learned(self.regions[step.words[0]], seen, *step.words[1:])
+            else:
+                learned(seen, *step.words)
+        return self._wrong
+
+    def _learn_create(self, seen: Seen, label: str, kind: str, root: str) -> None:
+        known = {one.name for one in self.regions.values() if one.exists}
+        new = sorted(_regions(seen) - known)
+        if len(new) != 1:
+            self._wrong.append(f"after the create there are new regions: {', '.join(new) or 'none'}")
+        self.regions[label] = Region(label, kind, root, new[0] if new else "region-that-is-not-there")
+
+    def _learn_reserve(self, region: Region, seen: Seen, *devices: str) -> None:
+        region.decoders = tuple(self._free_decoders(devices))
+        region.devices = devices
+
+    def _learn_shape(self, region: Region, seen: Seen) -> None:
+        region.shaped = True
+
+    def _learn_target(self, region: Region, seen: Seen) -> None:
+        region.attached = True
+        self._take_slots(region)
+
+    def _learn_type(self, region: Region, seen: Seen, value: str) -> None:
+        region.type = value
+
+    def _learn_commit(self, region: Region, seen: Seen) -> None:
+        region.committed = True
+
+    def _learn_bind(self, region: Region, seen: Seen) -> None:
+        region.bound = True
+        node = next((int(value) for path, value in seen.items() if _is_target_node(path, region)), None)
+        if node is None:
+            self._wrong.append(f"{region.name} is bound, but has no dax device with a target_node")
+            node = -1
+        if self.nodes.setdefault(region.root, node) != node:
+            self._wrong.append(f"the node of {region.name} is {node}, that of its window was {self.nodes[region.root]}")
+        start = int(seen.get(f"{region.path}/resource", "0"), 0)
+        region.first_block = start // self.world.block_bytes
+        count = UNIT * len(region.decoders) // self.world.block_bytes
+        state = "online" if self.policy == "online_movable" else "offline"
+        region.blocks = [state] * count
+        if not region.private and any(one.private and one.bound for one in self.beside(region)):
+            # its memory is refused, or is there and cannot be used: never online
+            there = f"{region.block(0)}/state" in seen
+            region.blocks = ["offline"] * count if there else []
+
+    def _learn_unbind(self, region: Region, seen: Seen) -> None:
+        region.bound = False
+        states = [seen.get(f"{region.block(at)}/state", ABSENT) for at in range(len(region.blocks))]
+        if region.private and region.online and any(state != ABSENT for state in states):
+            # a kernel may leave memory that is online until the next reboot; it must stay private then
+            region.blocks = states
+            self.spent = f"the memory of {region.name} stays until the next reboot"
+        else:
+            region.blocks = []
+        if region.private and self.stores != "empty":
+            self.stores = "any"
+
+    def _learn_uncommit(self, region: Region, seen: Seen) -> None:
+        if region.bound:
+            self._learn_unbind(region, seen)
+        region.committed = False
+
+    def _learn_delete(self, region: Region, seen: Seen) -> None:
+        if region.bound:
+            self._learn_unbind(region, seen)
+        region.committed = region.attached = region.shaped = region.exists = False
+        region.slots = {}
+        if not region.decoders:
+            del self.regions[region.label]
+
+    def _learn_release(self, region: Region, seen: Seen) -> None:
+        region.decoders = region.devices = ()
+        if not region.exists:
+            del self.regions[region.label]
+
+    def _learn_online(self, region: Region, seen: Seen, number: str, how: str) -> None:
+        region.blocks[int(number)] = "online"
+
+    def _learn_offline(self, region: Region, seen: Seen, number: str) -> None:
+        region.blocks[int(number)] = "offline"
+        if region.private and self.stores != "empty":
+            self.stores = "any"
+
+    def _learn_policy(self, seen: Seen, value: str) -> None:
+        self.policy = value
+
+    def _learn_group(self, seen: Seen, group: str) -> None:
+        self.groups[group] = ""
+        if "/" in group:
+            self.parents.add(group.rpartition("/")[0])
+
+    def _learn_mems(self, seen: Seen, group: str, mems: str) -> None:
+        self.groups[group] = "" if mems == ABSENT else listed(numbers(mems))
+
+    def _learn_ungroup(self, seen: Seen, group: str) -> None:
+        del self.groups[group]
+        self.parents.discard(group)
+
+    def _learn_swap(self, seen: Seen, value: str) -> None:
+        self.swap = value == "on"
+        self.stores = "empty"
+
+    def _learn_zswap(self, seen: Seen, value: str) -> None:
+        self.zswap = value == "Y"
+
+    def _learn_start(self, seen: Seen, number: str, group: str) -> None:
+        self.tasks[number] = Task("" if group == ABSENT else group)
+
+    def _learn_fill(self, seen: Seen, number: str) -> None:
+        self.tasks[number].filled = True
+
+    def _learn_out(self, seen: Seen, number: str) -> None:
+        """Directly where the task's group may have a private node with memory, in software where it may not."""
+        where = "any"
+        if not self.zswap:
+            where = "empty"
+        elif not self.effective(self.tasks[number].group) & self.private_online():
+            where = "software"
+        elif self.effective(self.tasks[number].group) >= self.private_online():
+            where = "direct"
+        if where != "empty":
+            self.stores = where if self.stores in ("empty", where) else "any"
+
+    def _learn_end(self, seen: Seen, number: str) -> None:
+        del self.tasks[number]
+
+    def _learn_pressure(self, seen: Seen, kind: str) -> None:
+        if self.swap:
+            self.stores = "any"  # others may have been paged out, too
+
+    # -- what must be seen --
+
+    def questions(self, step: Step) -> list[Action]:
+        """What to ask after a step beside the files: what tasks may use, and whose pages are on private nodes."""
+        asked = []
+        if step.verb in _MOVES_MEMS:
+            for number, task in sorted(self.tasks.items()):
+                wanted = listed(self.allowed(task.group))
+                asked.append(Action(("mems", number, wanted), wanted))
+        private = sorted(self.private_online())
+        if self.world.swaps and private and step.verb in _MOVES_PAGES:
+            some = "empty|direct|software|mixed"
+            wanted = {"any": some, "direct": "direct|empty", "software": "software|empty"}.get(self.stores, self.stores)
+            asked.append(Action(("adds_up", *(str(node) for node in private)), wanted))
+        return asked
+
+    def expected(self) -> dict[str, str]:
+        """What each file must read: alternatives joined by ``|``, ``-`` for a file that must not be there."""
+        found: dict[str, str] = {}
+        for region in self.regions.values():
+            if region.exists:
+                found |= self._expected_region(region)
+        found |= self._expected_blocks() | self._expected_decoders() | self._expected_nodes() | self._expected_groups()
+        found[f"{MEMORY}/auto_online_blocks"] = self.policy
+        return found
+
+    def _expected_region(self, region: Region) -> dict[str, str]:
+        path, ways = region.path, len(region.decoders)
+        found = {
+            f"{path}/mode": region.kind,
+            f"{path}/commit": "1" if region.committed else "0",
+            f"{path}/driver": "" if region.bound else ABSENT,
+            f"{path}/dax_region{region.name.removeprefix('region')}": "" if region.bound else ABSENT,
+            f"{path}/size": hex(UNIT * ways) if region.shaped else "0|0x0",
+            f"{path}/interleave_ways": str(ways) if region.shaped else "0",
+        }
+        if region.private:
+            found[f"{path}/private_type"] = region.type
+        return found
+
+    def _expected_blocks(self) -> dict[str, str]:
+        """Blocks within windows: those of bound regions, and no others."""
+        found = {}
+        for window in self.world.windows:
+            first = window.start // self.world.block_bytes
+            for number in range(first, first + window.size // self.world.block_bytes):
+                found[f"{MEMORY}/memory{number}/state"] = ABSENT
+        for region in self.regions.values():
+            for at, state in enumerate(region.blocks):
+                found[f"{region.block(at)}/state"] = state
+        return found
+
+    def _expected_decoders(self) -> dict[str, str]:
+        """Capacity and region of each decoder that the sequence could have used."""
+        found = {}
+        for device in self.world.devices:
+            for number in range(len(LABELS)):
+                found[f"{CXL}/decoder{device.endpoint.removeprefix('endpoint')}.{number}/dpa_size"] = "0|0x0"
+        for region in self.regions.values():
+            for decoder in region.decoders:
+                found[f"{CXL}/{decoder}/dpa_size"] = hex(UNIT)
+                found[f"{CXL}/{decoder}/region"] = region.name if region.attached else ""
+        return found
+
+    def _expected_nodes(self) -> dict[str, str]:
+        ram = set(self.world.boot_nodes) | self.ram_nodes()
+        found = {
+            f"{NODES}/has_memory": listed(ram),
+            f"{NODES}/has_normal_memory": listed(self.world.normal_nodes),
+        }
+        if self.world.private:
+            found[f"{NODES}/has_private_memory"] = listed(self.private_nodes())
+        for node in set(self.nodes.values()):
+            blocks = [state for one in self.regions.values() if self.node(one) == node for state in one.blocks]
+            kib = blocks.count("online") * self.world.block_bytes >> 10
+            line = f"Node {node} MemTotal:       {kib:8d} kB"
+            found[f"{NODES}/node{node}/meminfo"] = line if blocks else f"{ABSENT}|{line}"
+        return found
+
+    def _expected_groups(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if not self.world.cpusets:
+            return found
+        for group in ("", *self.groups):
+            path = group_path(group)
+            found[f"{path}/cpuset.mems.effective"] = listed(self.effective(group))
+            if self.world.sysram:
+                found[f"{path}/cpuset.mems.sysram"] = listed(self.sysram(group))
+            if group:
+                found[f"{path}/cpuset.mems"] = self.groups[group]
+        return found
+
+    def unexpected(self, seen: Seen) -> list[str]:
+        """What is there that no step has made, in words."""
+        known = {one.name for one in self.regions.values() if one.exists}
+        wrong = [f"there is a region that nobody made: {name}" for name in sorted(_regions(seen) - known)]
+        tiers: list[int] = []
+        for path, value in seen.items():
+            if path.endswith("/nodelist"):
+                tiers += numbers(value)
+        wanted = sorted(set(self.world.boot_nodes) | self.ram_nodes())
+        if any(path.endswith("/nodelist") for path in seen) and sorted(tiers) != wanted:
+            wrong.append(f"memory tiers have the nodes {listed(set(tiers)) or 'none'}, expected {listed(set(wanted))}")
+        return wrong
+
+    # -- the way back --
+
+    def undo(self) -> list[Step]:
+        """A step that leads back to the begin, or none when it is reached; ask again after each."""
+        for number in self.tasks:
+            return [Step("end", (number,))]
+        if self.swap:
+            return [Step("swap", ("off",))]
+        if not self.zswap:
+            return [Step("zswap", ("Y",))]
+        for group in sorted(self.groups, reverse=True):
+            return [Step("ungroup", (group,))]
+        if self.policy != "offline":
+            return [Step("policy", ("offline",))]
+        for region in self.regions.values():
+            for at, state in enumerate(region.blocks):
+                if state == "online":
+                    return [Step("offline", (region.label, str(at)))]
+        for region in self.regions.values():
+            for step in (Step("delete", (region.label,)), Step("release", (region.label,))):
+                if (step.verb == "delete") == region.exists and self.plan(step, {}):
+                    return [step]
+        return []
+
+    @property
+    def at_begin(self) -> bool:
+        """Whether nothing is left of the sequence."""
+        return not (self.regions or self.groups or self.tasks or self.swap or self.spent or self.policy != "offline")
+
+
+_ON_REGION = frozenset(
+    {"reserve", "shape", "target", "type", "commit", "uncommit", "bind", "unbind", "online", "offline", "delete"}
+    | {"release", "policycall"}
+)
+_MOVES_MEMS = frozenset({"start", "mems", "group", "online", "offline", "bind", "unbind", "uncommit", "delete"})
+_MOVES_PAGES = frozenset(
+    {"out", "fill", "verify", "end", "swap", "zswap", "online", "offline", "bind", "unbind", "uncommit", "delete"}
+    | {"pressure"}
+)
+
+
+def group_path(group: str) -> str:
+    """The folder of a group of the sequence, "" for the root."""
+    return "/".join([CGROUPS, *(f"lifecycle-{part}" for part in group.split("/") if part)])
+
+
+def _number(decoder: str) -> int:
+    return int(decoder.rpartition(".")[2])
+
+
+def _regions(seen: Seen) -> set[str]:
+    return {path.split("/")[-2] for path in seen if path.startswith(f"{CXL}/region") and path.endswith("/mode")}
+
+
+def _is_target_node(path: str, region: Region) -> bool:
+    return path.startswith(f"{region.path}/dax_region") and path.endswith("/target_node")
