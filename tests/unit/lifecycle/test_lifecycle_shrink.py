@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from harness.lifecycle.shrink import shrink
 
 
-def needs(*wanted: int):  # type: ignore[no-untyped-def]
+def needs(*wanted: int) -> Callable[[tuple[int, ...]], tuple[int, ...] | None]:
     return lambda steps: steps if set(wanted) <= set(steps) else None
 
 
