@@ -78,12 +78,13 @@ class Hang(GuestError):
 
 
 class Session:
-    """A shell in a guest. ``splats`` are those since :meth:`forget`; ``seconds`` a step's deadline."""
+    """A shell in a guest. ``splats`` are those seen so far; ``seconds`` is a step's deadline, ``kmsg`` takes marks."""
 
-    def __init__(self, machine: TalkingMachine, library: str, *, seconds: float) -> None:
+    def __init__(self, machine: TalkingMachine, library: str, *, seconds: float, kmsg: str = "/dev/kmsg") -> None:
         self.machine = machine
         self.splats: list[Splat] = []
         self._seconds = seconds
+        self._kmsg = kmsg
         self._scanner = SplatScanner()
         self._marked = threading.Condition()
         self._mark_seen = 0
@@ -132,10 +133,6 @@ class Session:
         """What a shell command says."""
         return self._exchange(text)
 
-    def forget(self) -> None:
-        """Splats so far are told."""
-        self.splats = []
-
     def close(self) -> None:
         """End the shell."""
         self._unsubscribe()
@@ -143,7 +140,7 @@ class Session:
 
     def _exchange(self, text: str, *, label: str = "", deadline: float | None = None) -> list[str]:
         self._mark += 1
-        mark = f"echo '<3>{_MARK}{self._mark}{' ' if label else ''}{label}' >/dev/kmsg"
+        mark = f"echo '<3>{_MARK}{self._mark}{' ' if label else ''}{label}' >{self._kmsg}"
         self._talk.say(f"{text}\n{mark}\necho '{_END}'\n")
         seconds = deadline or self._seconds
         try:
