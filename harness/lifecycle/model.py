@@ -115,6 +115,7 @@ class Model:
         self.swap = False
         self.zswap = True
         self.stores = "empty"  # where zswap's pages must be, as adds_up has it
+        self.gone: set[str] = set()  # devices that were unplugged
         self.spent = ""  # why nothing more can be said of this guest
         self._wrong: list[str] = []
 
@@ -372,6 +373,13 @@ class Model:
             return None
         return [Action(("answer", "membind", "range", policy, str(node), "16K"), "EINVAL")]
 
+    def _plan_unplug(self, name: str) -> list[Action] | None:
+        """Where the machine lets it; with RAM of the device online, that memory would stay until the next reboot."""
+        users = [one for one in self.regions.values() if name in one.devices]
+        if not self.world.plugs or self.world.device(name) is None or any(not self._may_go(one) for one in users):
+            return None
+        return [Action(("unplug", name))]
+
     def _plan_pressure(self, kind: str) -> list[Action] | None:
         if "pressure" not in self.world.there or kind not in PRESSURE:
             return None
@@ -555,6 +563,16 @@ class Model:
     def _learn_end(self, seen: Seen, number: str) -> None:
         del self.tasks[number]
 
+    def _learn_unplug(self, seen: Seen, name: str) -> None:
+        """Its regions are undone as far as their targets; they stay, and nothing more is played on this machine."""
+        self.gone.add(name)
+        for region in self.regions.values():
+            if name in region.devices:
+                if region.bound:
+                    self._learn_unbind(region, seen)
+                region.committed = region.attached = False
+        self.spent = f"{name} was unplugged"
+
     def _learn_pressure(self, seen: Seen, kind: str) -> None:
         if self.swap:
             self.stores = "any"  # others may have been paged out, too
@@ -563,6 +581,8 @@ class Model:
 
     def questions(self, step: Step) -> list[Action]:
         """What to ask after a step beside the files: what tasks may use, and whose pages are on private nodes."""
+        if step.verb == "unplug":
+            return [action for number in sorted(self.tasks) for action in self._plan_verify(number) or ()]
         asked = []
         if step.verb in _MOVES_MEMS:
             for number, task in sorted(self.tasks.items()):
@@ -615,12 +635,17 @@ class Model:
         """Capacity and region of each decoder that the sequence could have used."""
         found = {}
         for device in self.world.devices:
+            gone = device.name in self.gone
             for number in range(len(LABELS)):
-                found[f"{CXL}/decoder{device.endpoint.removeprefix('endpoint')}.{number}/dpa_size"] = "0|0x0"
+                file = f"{CXL}/decoder{device.endpoint.removeprefix('endpoint')}.{number}/dpa_size"
+                found[file] = ABSENT if gone else "0|0x0"
         for region in self.regions.values():
-            for decoder in region.decoders:
+            for name, decoder in zip(region.devices, region.decoders, strict=True):
+                if name in self.gone:
+                    continue
                 found[f"{CXL}/{decoder}/dpa_size"] = hex(UNIT)
-                found[f"{CXL}/{decoder}/region"] = region.name if region.attached else ""
+                if not self.gone & set(region.devices):
+                    found[f"{CXL}/{decoder}/region"] = region.name if region.attached else ""
         return found
 
     def _expected_nodes(self) -> dict[str, str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from harness.errors import GuestError
 from harness.lifecycle.model import Action, Model, permitted
-from harness.lifecycle.session import Hang, Session, TalkingMachine
+from harness.lifecycle.session import Hang, NoUnplug, Session, TalkingMachine
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import ZSWAP, World
 from harness.values import Verdict
@@ -110,6 +110,7 @@ class Player:
         self._pristine: dict[str, str] = {}
         self._whole: list[str] = []
         self._over = True
+        self._plugs = True  # until a device did not go
 
     @property
     def model(self) -> Model:
@@ -162,6 +163,11 @@ class Player:
             record.questions = list(zip(questions, session.ask(questions), strict=False))
             self._judge_splats()
             self._judge_actions(record.questions, len(questions))
+        except NoUnplug as reason:
+            self._tell(f"{step}: not here: {reason}")
+            self._plugs = False
+            self.played.pop()
+            self.model.spent = str(reason)
         except Hang as reason:
             raise self._gone(Verdict.TIMEOUT, f"{step}: {reason.message}") from reason
         except GuestError as reason:
@@ -230,7 +236,7 @@ class Player:
                 self.close()
                 raise LeftOut(why)
             self._session.command(PREPARE)
-            self._world = world
+            self._world = replace(world, plugs=self._plugs)
             self._pristine = _lasting(self._session.look())
             self._whole = self._look_whole()
         except GuestError as reason:

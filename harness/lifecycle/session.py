@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import GuestError
-from harness.lifecycle.model import Action
+from harness.lifecycle.model import DONE, Action
 from harness.lifecycle.world import CGROUPS, CXL, DISCOVER, MEMORY, NODES, TIERS, World, parse
 from harness.splat import Splat, SplatScanner
 
@@ -23,6 +23,7 @@ _END = "=== end"
 _MARK = "steps: mark "
 _CONSOLE_SECONDS = 2.0
 _START_SECONDS = 30.0
+_UNPLUG_SECONDS = 20.0  # the slot's attention button gives the guest five before it begins
 
 # What is looked at after each step. Globs stay as they are where nothing matches, and such a path is not there.
 _OBSERVE = f"""observe() {{
@@ -72,6 +73,13 @@ class TalkingMachine(Protocol):
     def converse(self, command: str) -> Talk:
         """Start a command to talk to."""
 
+    def qmp(self, command: str, **arguments: Any) -> Any:
+        """Run a QMP command; raises GuestError where it is refused."""
+
+
+class NoUnplug(Exception):
+    """The machine does not let a device be taken out; says why."""
+
 
 class Hang(GuestError):
     """A step did not end within its deadline."""
@@ -109,7 +117,13 @@ class Session:
             ) from None
 
     def play(self, label: str, actions: Sequence[Action]) -> tuple[list[str], dict[str, str]]:
-        """Run actions up to the first that is not done, then look; outcomes and what each file reads."""
+        """Run actions up to the first that is not done, then look; outcomes and what each file reads.
+
+        Raises :class:`NoUnplug` where a device cannot be taken out.
+        """
+        if actions and actions[0].words[0] == "unplug":
+            self._unplug(actions[0].words[1])
+            return [DONE], self.look()
         lines = ["go=1"]
         for number, action in enumerate(actions):
             goes_on = "" if number + 1 == len(actions) else '; [ "$outcome" = done ] || go='
@@ -137,6 +151,23 @@ class Session:
         """End the shell."""
         self._unsubscribe()
         self._talk.close()
+
+    def _unplug(self, memdev: str) -> None:
+        """Take a device out of the machine by QMP, and wait until the guest has let it go."""
+        serial = int("".join(self._exchange(f"cat {CXL}/{memdev}/serial")), 0)
+        name = _qemu_name(self.machine, serial)
+        if not name:
+            raise NoUnplug(f"QEMU has no device of ours with the serial number {serial:#x}")
+        try:
+            self.machine.qmp("device_del", id=name)
+        except GuestError as reason:
+            raise NoUnplug(reason.message) from reason
+        until = time.monotonic() + _UNPLUG_SECONDS
+        while time.monotonic() < until:
+            if not self._exchange(f"look {CXL}/{memdev}"):
+                return
+            time.sleep(0.2)
+        raise NoUnplug(f"{memdev} is still there {_UNPLUG_SECONDS:g} s after device_del")
 
     def _exchange(self, text: str, *, label: str = "", deadline: float | None = None) -> list[str]:
         self._mark += 1
@@ -170,6 +201,16 @@ class Session:
         splat = self._scanner.feed(text)
         if splat is not None:
             self.splats.append(splat)
+
+
+def _qemu_name(machine: TalkingMachine, serial: int) -> str:
+    """QEMU's name of the CXL device with a serial number, or ""."""
+    for each in machine.qmp("qom-list", path="/machine/peripheral"):
+        if each["type"] == "child<cxl-type3>":
+            path = f"/machine/peripheral/{each['name']}"
+            if machine.qmp("qom-get", path=path, property="sn") == serial:
+                return str(each["name"])
+    return ""
 
 
 def _files(lines: Sequence[str]) -> dict[str, str]:

@@ -72,6 +72,7 @@ class World:
     normal_nodes: frozenset[int]
     possible_nodes: frozenset[int]
     there: frozenset[str]
+    plugs: bool = False  # whether a device can be taken out of the machine
     shapes: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@
 #	mems N LIST		$outcome is the Mems_allowed_list of task N, once it is LIST, or after five seconds
 #	adds_up NODE…		$outcome is where zswap's pages are: empty (nowhere), direct (all on these nodes), software
 #				(none there), mixed, or "wrong …": a page is on the nodes that zswap does not have
+#	unplug MEMDEV		in scripts, where nobody takes it out: its PCI device is removed
 #	whole			what a sequence must leave as it was, beside the files that it looks at after each step
 #	look PATH…		a line for each that is there: PATH=first line
 #	try WANTED …		in scripts: one of those above; says so where $outcome is not one of WANTED (a|b, * for any,
@@ -154,6 +155,11 @@ adds_up() {
 	else
 		outcome=mixed
 	fi
+}
+
+unplug() {
+	steps_device=$(readlink -f "/sys/bus/cxl/devices/$1/../remove")
+	attempt "$steps_device" 1
 }
 
 look() {

@@ -93,6 +93,9 @@ class Local:
     def converse(self, command: str) -> LocalTalk:
         return LocalTalk(command)
 
+    def qmp(self, command: str, **arguments: Any) -> Any:
+        raise NotImplementedError
+
     def run(self, command: str, *, deadline: float) -> None:
         raise NotImplementedError
 
