@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Every page reads back as written while memory is short and zswap changes under it.
-# ZSWAP_STEPS (default 40) steps a task and ZSWAP_SEED (default 1) decide how long and in which order.
+# ZSWAP_STEPS (default 40) steps a task decide how long, HARNESS_SEED (default 1) in which order.
 . "${0%/*}/../lib/ktap.sh"
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
@@ -11,7 +11,7 @@
 . "${0%/*}/../lib/zswap.sh"
 
 setup_program() {
-	steps=${ZSWAP_STEPS:-40} seed=${ZSWAP_SEED:-1}
+	steps=${ZSWAP_STEPS:-40} seed=${HARNESS_SEED:-1}
 	zswap_on
 	find_far
 }

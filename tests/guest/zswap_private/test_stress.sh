@@ -4,8 +4,7 @@
 # pages while limits change, zswap and swap go off and on, and the memory of the private nodes comes and goes. Every page
 # is verified on its way back, and now and then the tasks are frozen to see that all adds up.
 #
-# HARNESS_STRESS (30s, 10m, 8h; default 5s; never less than 60 steps of each task), HARNESS_SEED (default 1) and
-# HARNESS_STRESS_SIZE (default 64M).
+# HARNESS_STRESS, HARNESS_SEED, HARNESS_STRESS_SIZE: lib/stress.sh. Never less than 60 steps of each task.
 . "${0%/*}/../lib/ktap.sh"
 . "${0%/*}/../lib/cxl.sh"
 . "${0%/*}/../lib/node.sh"
@@ -14,24 +13,12 @@
 . "${0%/*}/../lib/zswap.sh"
 . "${0%/*}/../lib/private.sh"
 . "${0%/*}/../lib/zswap_private.sh"
+. "${0%/*}/../lib/stress.sh"
 
 setup_program() {
 	need_program swapstress
-	length=${HARNESS_STRESS:-5s} seed=${HARNESS_SEED:-1} size=${HARNESS_STRESS_SIZE:-64M}
-	stress_seconds "$length"
+	stress_parameters
 	direct_on
-}
-
-# stress_seconds LENGTH: $seconds
-stress_seconds() {
-	seconds=${1%[smh]}
-	case $seconds in
-	'' | 0 | *[!0-9]*) fail "HARNESS_STRESS is '$1', expected a length like 30s, 10m or 8h" ;;
-	esac
-	case $1 in
-	*m) seconds=$((seconds * 60)) ;;
-	*h) seconds=$((seconds * 3600)) ;;
-	esac
 }
 
 # The helper that the stress leans on finds a wrong word.
@@ -39,12 +26,6 @@ case_a_wrong_word_is_found() {
 	expect_fail swapstress -s 1M -j 1 -n 40 -t 0 -S "$seed" -B
 	expect_match "$output" "*1 of 512 words differ*bad=1*"
 	expect_ok swapstress -s 1M -j 1 -n 40 -t 0 -S "$seed"
-}
-
-# chance LIMIT: $chance below it, the next one of the seed
-chance() {
-	chance_state=$(((chance_state * 1103515245 + 12345) & 0x7fffffff))
-	chance=$(((chance_state >> 8) % $1))
 }
 
 case_everything_at_once() {
@@ -136,15 +117,6 @@ stress_event() {
 		[ ! -e "$zswap/shrinker_enabled" ] || stress_choose "$zswap/shrinker_enabled" N Y
 		;;
 	esac
-}
-
-# stress_choose FILE VALUE…: write one of them; the kernel may not have it, or not get it done
-stress_choose() {
-	stress_file=$1
-	shift
-	chance $#
-	shift "$chance"
-	write_file "$1" "$stress_file" 2>/dev/null || :
 }
 
 swap_off_and_on() {
