@@ -126,13 +126,15 @@ class Player:
         return self._world
 
     def begin(self) -> None:
-        """Begin a sequence on a guest that is as it was."""
-        self._ready()
-        assert self._world is not None
-        self._model = Model(self._world, self._nodes)
-        assert self._session is not None
-        self._seen = self._session.look()
+        """Begin a sequence on a guest that is as it was; raises :class:`Found` where there is none."""
         self.played = []
+        try:
+            self._ready()
+            assert self._world is not None and self._session is not None
+            self._model = Model(self._world, self._nodes)
+            self._seen = self._session.look()
+        except GuestError as reason:
+            raise self._gone(Verdict.LOST, reason.message) from reason
         self.sequences += 1
         self._over = False
 
@@ -192,7 +194,10 @@ class Player:
         elif not self.model.at_begin:
             self._replace("some of the sequence cannot be undone")
         else:
-            self._judge_whole()
+            try:
+                self._judge_whole()
+            except GuestError as reason:
+                raise self._gone(Verdict.LOST, f"when all was undone: {reason.message}") from reason
 
     def abandon(self) -> None:
         """The sequence ended with a difference: another guest for the next."""
@@ -270,6 +275,7 @@ class Player:
             raise Found(_crash(splat.title, splat.lines, f" at {self.played[-1].step}"))
 
     def _judge_actions(self, asked: Sequence[tuple[Action, str]], planned: int) -> None:
+        """Each answered, as it may; what comes after a refusal was not run."""
         for number, (action, outcome) in enumerate(asked):
             last = number + 1 == planned
             if not action.permits(outcome) or (not last and outcome != "done" and action.words[0] == "attempt"):
@@ -283,6 +289,9 @@ class Player:
                         f"{self.played[-1].step}: '{words}' answers '{outcome}', expected '{wanted}'",
                     )
                 )
+
+        if len(asked) < planned:
+            raise GuestError(f"{planned - len(asked)} of {planned} answers did not come")
 
     def _judge_files(self) -> None:
         """Every file reads what it must; what does not yet is looked at again for a while."""
