@@ -320,7 +320,9 @@ class Model:
             if above not in self.groups or any(task.group == above for task in self.tasks.values()):
                 return None
             if above not in self.parents:
-                actions.insert(0, attempt(f"{group_path(above)}/cgroup.subtree_control", "+cpuset"))
+                # both, as zswap goes by the cpuset of the memory group that a page is charged to
+                controllers = "+cpuset +memory" if self.world.memcg else "+cpuset"
+                actions.insert(0, attempt(f"{group_path(above)}/cgroup.subtree_control", controllers))
         return actions
 
     def _plan_mems(self, group: str, mems: str) -> list[Action] | None:

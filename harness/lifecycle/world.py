@@ -91,6 +91,11 @@ class World:
         return f"{CGROUPS}/cpuset.mems.effective" in self.there
 
     @property
+    def memcg(self) -> bool:
+        """Whether there are memory groups of the v2 hierarchy."""
+        return f"{CGROUPS}/memory.reclaim" in self.there
+
+    @property
     def swaps(self) -> bool:
         """Whether pages can be stored in zswap, and looked after."""
         need = {f"{ZSWAP}/enabled", "/sys/kernel/debug/zswap/stored_pages", "/dev/harness/swap", "pattern", "nodeused"}
