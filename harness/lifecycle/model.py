@@ -614,7 +614,7 @@ class Model:
             f"{path}/commit": "1" if region.committed else "0",
             f"{path}/driver": "" if region.bound else ABSENT,
             f"{path}/dax_region{region.name.removeprefix('region')}": "" if region.bound else ABSENT,
-            f"{path}/size": hex(UNIT * ways) if region.shaped else "0|0x0",
+            f"{path}/size": _size(UNIT * ways if region.shaped else 0),
             f"{path}/interleave_ways": str(ways) if region.shaped else "0",
         }
         if region.private:
@@ -640,12 +640,12 @@ class Model:
             gone = device.name in self.gone
             for number in range(len(LABELS)):
                 file = f"{CXL}/decoder{device.endpoint.removeprefix('endpoint')}.{number}/dpa_size"
-                found[file] = ABSENT if gone else "0|0x0"
+                found[file] = ABSENT if gone else _size(0)
         for region in self.regions.values():
             for name, decoder in zip(region.devices, region.decoders, strict=True):
                 if name in self.gone:
                     continue
-                found[f"{CXL}/{decoder}/dpa_size"] = hex(UNIT)
+                found[f"{CXL}/{decoder}/dpa_size"] = _size(UNIT)
                 if not self.gone & set(region.devices):
                     found[f"{CXL}/{decoder}/region"] = region.name if region.attached else ""
         return found
@@ -735,6 +735,11 @@ _MOVES_PAGES = frozenset(
 def group_path(group: str) -> str:
     """The folder of a group of the sequence, "" for the root."""
     return "/".join([CGROUPS, *(f"lifecycle-{part}" for part in group.split("/") if part)])
+
+
+def _size(size: int) -> str:
+    """Bytes as the kernel's files have them: with or without leading zeros."""
+    return f"{size:#018x}|{size:#x}"
 
 
 def _number(decoder: str) -> int:
