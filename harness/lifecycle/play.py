@@ -19,7 +19,9 @@ from harness.lifecycle.step import Step
 from harness.lifecycle.world import ZSWAP, World
 from harness.values import Verdict
 
-_SETTLE = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0)  # seconds between looks at what follows a step late (cpusets do)
+# Seconds between looks at what follows a step late (cpusets do); the second where it is only looked for again.
+PATIENT = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0)
+HASTY = (0.05, 0.1, 0.2, 0.3, 0.5)
 _UNDO_LIMIT = 200
 
 # What is set for the length of a case.
@@ -90,17 +92,25 @@ class Played:
 class Player:
     """Plays sequences. ``played`` and ``model`` are those of the sequence that is on or has just ended.
 
-    ``tell`` gets a line for each step. ``seconds`` is a step's deadline.
+    ``settle`` is how often to look at what is not as it should be, with which pauses. ``connect`` opens a session in a
+    guest, ``tell`` gets a line for each step.
     """
 
-    def __init__(self, guests: Guests, library: str, *, seconds: float, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        guests: Guests,
+        *,
+        connect: Callable[[TalkingMachine], Session],
+        tell: Callable[[str], None],
+    ) -> None:
         self.played: list[Played] = []
         self.sequences = 0
         self.steps = 0
         self.replaced = 0
+        self.settle: tuple[float, ...] = PATIENT
+        self.history: list[Step] = []  # all that was played in this guest, those that undo included
         self._guests = guests
-        self._library = library
-        self._seconds = seconds
+        self._connect = connect
         self._tell = tell
         self._session: Session | None = None
         self._world: World | None = None
@@ -148,6 +158,7 @@ class Player:
         assert actions is not None
         record = Played(step)
         self.played.append(record)
+        self.history.append(step)
         self.steps += 1
         session = self._session
         assert session is not None
@@ -233,8 +244,8 @@ class Player:
     def _ready(self) -> None:
         if self._session is not None:
             return
-        machine = self._guests.guest()
-        self._session = Session(machine, self._library, seconds=self._seconds)
+        self._session = self._connect(self._guests.guest())
+        self.history = []
         try:
             world = self._session.discover()
             if why := world.missing():
@@ -297,7 +308,7 @@ class Player:
         """Every file reads what it must; what does not yet is looked at again for a while."""
         assert self._session is not None
         wrong = self._wrong_files()
-        for pause in _SETTLE:
+        for pause in self.settle:
             if not wrong[0] and not wrong[1]:
                 return
             time.sleep(pause)
@@ -321,7 +332,7 @@ class Player:
         assert self._session is not None
         now: list[str] = []
         seen: dict[str, str] = {}
-        for pause in (0.0, *_SETTLE):
+        for pause in (0.0, *self.settle):
             time.sleep(pause)
             now, seen = self._look_whole(), _lasting(self._session.look())
             if now == self._whole and seen == self._pristine:

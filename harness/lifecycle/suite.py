@@ -16,9 +16,9 @@ from typing import Protocol
 from harness.errors import GuestError, HarnessError
 from harness.lifecycle import step as steps
 from harness.lifecycle.draw import explore
-from harness.lifecycle.play import Difference, Found, Guests, LeftOut, Played, Player
+from harness.lifecycle.play import HASTY, PATIENT, Difference, Found, Guests, LeftOut, Played, Player
 from harness.lifecycle.script import script
-from harness.lifecycle.session import LIBRARY
+from harness.lifecycle.session import LIBRARY, Session, TalkingMachine
 from harness.lifecycle.shrink import shrink
 from harness.lifecycle.step import Step
 from harness.suite.catalogue import Program, read_options
@@ -33,6 +33,7 @@ _STEP_SECONDS = 60.0
 _SHRINK_SECONDS = 150.0
 _SHRINK_SHARE = 0.5
 _SHOWN = 40
+_HISTORY = 400  # steps
 
 
 class Floor(Guests, Protocol):
@@ -103,7 +104,10 @@ class Lifecycle:
         def tell(line: str) -> None:
             floor.output(program, f"# {line}")
 
-        return Player(floor, self.library, seconds=_STEP_SECONDS * floor.scale, tell=tell)
+        def connect(machine: TalkingMachine) -> Session:
+            return Session(machine, self.library, seconds=_STEP_SECONDS * floor.scale)
+
+        return Player(floor, connect=connect, tell=tell)
 
     def _program(self, name: str, cases: tuple[str, ...]) -> Program:
         return Program(
@@ -165,9 +169,9 @@ class _Case:
         spent = time.monotonic() - self._started
         said = [f"seed {seed}: {player.sequences} sequences, {player.steps} steps in {spent:.1f} s"]
         if found is not None:
-            played = tuple(player.played)
+            played, history = tuple(player.played), tuple(player.history[-_HISTORY:])
             player.abandon()
-            found, played, how = self._shrink(found, played)
+            found, played, how = self._shrink(found, played, history)
             return self._failed(found, played, f"{how}; after {spent:.0f} s", said)
         if world.private:
             return self._result(Verdict.PASS, "", said)
@@ -176,8 +180,13 @@ class _Case:
             return self._result(Verdict.FAIL, f"{why}, and every feature was required", said)
         return self._result(Verdict.PASS, why, said)
 
-    def _shrink(self, found: Difference, played: tuple[Played, ...]) -> tuple[Difference, tuple[Played, ...], str]:
-        """The shortest sequence with the same difference, and how it was come by in words."""
+    def _shrink(
+        self, found: Difference, played: tuple[Played, ...], history: tuple[Step, ...]
+    ) -> tuple[Difference, tuple[Played, ...], str]:
+        """The shortest sequence with the same difference, and how it was come by in words.
+
+        ``history`` is what was played in that guest before and with it, for what does not show in a fresh one.
+        """
         began = time.monotonic()
         limit = max(_SHRINK_SECONDS, self._suite.seconds / self._suite.seeds * _SHRINK_SHARE) * self._floor.scale
         best = (found, played)
@@ -191,13 +200,20 @@ class _Case:
             return tuple(one.step for one in self._player.played)
 
         self._floor.output(self._program, f"# found: {found.reason}; making {len(played)} steps fewer")
-        again = shows(tuple(one.step for one in played))
+        again = shows(tuple(one.step for one in played)) or shows(history)
         if again is None:
-            return found, played, f"{len(played)} steps; played again from a fresh guest they did not show it"
+            how = f"{len(played)} steps; a fresh guest did not show it, nor with what was played before"
+            return found, played, how
+        certain = best
+        self._player.settle = HASTY
         try:
             left = shrink(again, shows, over=lambda: time.monotonic() - began > limit)
         except HarnessError as reason:
-            return *best, f"not made shorter: {reason.message}"
+            return *certain, f"not made shorter: {reason.message}"
+        finally:
+            self._player.settle = PATIENT
+        if shows(left.steps) is None:
+            return *certain, f"{len(again)} steps; the {len(left.steps)} that they came down to do not always show it"
         seconds = time.monotonic() - began
         fewer = f"{len(left.steps)} steps of {len(played)}, {left.tries} tries in {seconds:.0f} s"
         return *best, fewer if left.whole else f"{fewer} (the time was over)"

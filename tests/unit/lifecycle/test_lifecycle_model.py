@@ -8,27 +8,24 @@ import pytest
 from harness.lifecycle.model import DONE, Model
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import CGROUPS, CXL, MEMORY, NODES, World, listed, numbers, parse
+from tests.unit.lifecycle.contract import SAID, Kernel
 
-HOST = "/sys/devices/LNXSYSTM:00/ACPI0016:00"
-PLACE = "/sys/devices/platform/ACPI0017:00/root0/port1"
-SAID = f"""\
-mem mem0 0x40000000
-mem mem1 0x20000000
-endpoint endpoint2 mem0 {PLACE}/endpoint2
-endpoint endpoint3 mem1 {PLACE}/endpoint3
-port port1 {HOST}
-dport 12 {HOST}
-window decoder0.0 ram,private 0x290000000 0x40000000 1 256 12
-window decoder0.1 ram,private 0x2d0000000 0x40000000 1 256 12
-block 8000000
-nodes has_memory 0
-nodes has_normal_memory 0
-nodes has_private_memory
-nodes possible 0-2
-there {CGROUPS}/cpuset.mems.effective
-there {CGROUPS}/cpuset.mems.sysram
-there pattern
-"""
+
+class Played(Kernel):
+    """A kernel that is told steps as text."""
+
+    def allowed(self, text: str) -> list[str] | None:
+        verb, *words = text.split()
+        actions = self.model.plan(Step(verb, tuple(words)), self.seen())
+        return None if actions is None else [action.allowed for action in actions]
+
+    def steps(self, *texts: str, choose: str = "") -> Model:
+        for text in texts:
+            verb, *words = text.split()
+            self.step(Step(verb, tuple(words)), choose)
+        return self.model
+
+
 MAKE = ["create r1 {kind} decoder0.0", "reserve r1 mem0", "shape r1", "target r1", "type r1 zswap", "commit r1"]
 
 
@@ -37,50 +34,9 @@ def world() -> World:
     return parse(SAID)
 
 
-class Kernel:
-    """What a kernel would show that does exactly what the model thinks."""
-
-    def __init__(self, world: World) -> None:
-        self.model = Model(world, {})
-        self.next = 0
-
-    def seen(self) -> dict[str, str]:
-        found = {path: want.split("|")[0] for path, want in self.model.expected().items() if want != "-"}
-        for window in self.model.world.windows:
-            for kind in window.kinds:
-                found[f"{CXL}/{window.root}/create_{kind}_region"] = f"region{self.next}"
-        return found
-
-    def allowed(self, text: str) -> list[str] | None:
-        verb, *words = text.split()
-        actions = self.model.plan(Step(verb, tuple(words)), self.seen())
-        return None if actions is None else [action.allowed for action in actions]
-
-    def play(self, *texts: str, outcome: str = DONE) -> Model:
-        for text in texts:
-            verb, *words = text.split()
-            seen = self.seen()
-            actions = self.model.plan(Step(verb, tuple(words)), seen)
-            assert actions is not None, text
-            if verb == "create":
-                seen[f"{CXL}/region{self.next}/mode"] = words[1]
-                self.next += 1
-            if verb == "bind" and outcome == DONE:
-                region = self.model.regions[words[0]]
-                window = int(region.root[-1])
-                seen[f"{region.path}/dax_region0/dax0.0/target_node"] = str(window + 1)
-                seen[f"{region.path}/resource"] = hex(0x290000000 + window * 0x40000000)
-                if region.kind == "ram":
-                    seen[f"{MEMORY}/memory{0x290000000 // 0x8000000}/state"] = "offline"
-            if verb in ("unbind", "delete", "uncommit"):
-                seen = {path: value for path, value in seen.items() if not path.startswith(f"{MEMORY}/memory")}
-            assert self.model.learn(Step(verb, tuple(words)), [outcome] * len(actions), seen) == []
-        return self.model
-
-
 @pytest.fixture
-def kernel(world: World) -> Kernel:
-    return Kernel(world)
+def kernel(world: World) -> Played:
+    return Played(world)
 
 
 def private(kind: str = "private") -> list[str]:
@@ -100,19 +56,19 @@ def test_lists(text: str) -> None:
     assert listed(numbers(text)) == text
 
 
-def test_life_of_a_private_region(kernel: Kernel) -> None:
-    model = kernel.play(*private())
+def test_life_of_a_private_region(kernel: Played) -> None:
+    model = kernel.steps(*private())
     node = f"{NODES}/has_private_memory"
     assert model.expected()[node] == ""
-    model = kernel.play("bind r1")
+    model = kernel.steps("bind r1")
     assert model.expected()[node] == "1"
     assert model.expected()[f"{CGROUPS}/cpuset.mems.effective"] == "0"
-    kernel.play("online r1 1 online_kernel")
+    kernel.steps("online r1 1 online_kernel")
     assert model.expected()[f"{CGROUPS}/cpuset.mems.effective"] == "0-1"
     assert model.expected()[f"{CGROUPS}/cpuset.mems.sysram"] == "0"
     assert model.expected()[f"{NODES}/has_memory"] == "0"
     assert model.expected()[f"{NODES}/node1/meminfo"].endswith(" 131072 kB")
-    kernel.play("offline r1 1", "unbind r1")
+    kernel.steps("offline r1 1", "unbind r1")
     assert model.expected()[node] == ""
     assert model.expected()[f"{CXL}/region0/private_type"] == "zswap"
 
@@ -139,13 +95,13 @@ def test_life_of_a_private_region(kernel: Kernel) -> None:
         (6, "mems a 0-", None),
     ],
 )
-def test_steps_out_of_turn(kernel: Kernel, before: int, text: str, allowed: list[str] | None) -> None:
-    kernel.play(*private()[:before])
+def test_steps_out_of_turn(kernel: Played, before: int, text: str, allowed: list[str] | None) -> None:
+    kernel.steps(*private()[:before])
     assert kernel.allowed(text) == allowed
 
 
-def test_bind_without_a_type(kernel: Kernel) -> None:
-    kernel.play(*(text for text in private() if not text.startswith("type")))
+def test_bind_without_a_type(kernel: Played) -> None:
+    kernel.steps(*(text for text in private() if not text.startswith("type")))
     assert kernel.allowed("bind r1") == ["EINVAL"]
 
 
@@ -154,35 +110,35 @@ def second(kind: str) -> list[str]:
     return [text.format(kind=kind) for text in made if kind == "private" or not text.startswith("type")]
 
 
-def test_private_beside_ram(kernel: Kernel) -> None:
+def test_private_beside_ram(kernel: Played) -> None:
     """Online RAM refuses it (the contract); offline RAM leaves a choice, and then cannot come online."""
-    model = kernel.play(*private("ram"), "bind r1", *second("private"))
+    model = kernel.steps(*private("ram"), "bind r1", *second("private"))
     assert kernel.allowed("bind r2") == ["done|EBUSY"]
-    kernel.play("online r1 0 online_movable")
+    kernel.steps("online r1 0 online_movable")
     assert kernel.allowed("bind r2") == ["EBUSY"]
-    kernel.play("offline r1 0", "bind r2")
+    kernel.steps("offline r1 0", "bind r2")
     assert kernel.allowed("online r1 0 online_movable") == ["refused"]
-    kernel.play("online r2 0 online_movable")
+    kernel.steps("online r2 0 online_movable")
     assert model.expected()[f"{NODES}/has_memory"] == "0"
     assert model.expected()[f"{NODES}/has_private_memory"] == "1"
 
 
-def test_a_refused_choice_changes_nothing(kernel: Kernel) -> None:
-    model = kernel.play(*private("ram"), "bind r1", *second("private"))
-    kernel.play("bind r2", outcome="EBUSY")
+def test_a_refused_choice_changes_nothing(kernel: Played) -> None:
+    model = kernel.steps(*private("ram"), "bind r1", *second("private"))
+    kernel.steps("bind r2", choose="EBUSY")
     assert model.expected()[f"{NODES}/has_private_memory"] == ""
     assert kernel.allowed("online r1 0 online_movable") == ["done"]
 
 
-def test_ram_goes_only_when_offline(kernel: Kernel) -> None:
-    kernel.play(*private("ram"), "bind r1", "online r1 0 online_movable")
+def test_ram_goes_only_when_offline(kernel: Played) -> None:
+    kernel.steps(*private("ram"), "bind r1", "online r1 0 online_movable")
     assert [kernel.allowed(f"{verb} r1") for verb in ("unbind", "uncommit", "delete")] == [None] * 3
 
 
 def test_memory_that_stays_stays_private(world: World) -> None:
     """A kernel may leave online memory behind; its node must not look as if nothing was there."""
-    kernel = Kernel(world)
-    kernel.play(*private(), "bind r1", "online r1 0 online_movable")
+    kernel = Played(world)
+    kernel.steps(*private(), "bind r1", "online r1 0 online_movable")
     seen = kernel.seen()
     assert kernel.model.learn(Step("unbind", ("r1",)), [DONE], seen) == []
     assert "until the next reboot" in kernel.model.spent
@@ -190,41 +146,41 @@ def test_memory_that_stays_stays_private(world: World) -> None:
     assert kernel.allowed("commit r1") is None
 
 
-def test_decoders_are_committed_in_order(kernel: Kernel) -> None:
-    kernel.play(*private()[:5], *second("private")[:5])
+def test_decoders_are_committed_in_order(kernel: Played) -> None:
+    kernel.steps(*private()[:5], *second("private")[:5])
     assert kernel.allowed("commit r2") is None
-    kernel.play("commit r1", "commit r2")
+    kernel.steps("commit r1", "commit r2")
     assert kernel.allowed("delete r1") is None
     assert kernel.allowed("delete r2") == ["done"]
 
 
-def test_groups(kernel: Kernel) -> None:
-    model = kernel.play(*private(), "bind r1", "online r1 0 online", "group a", "group a/b", "mems a 1", "start 1 a/b")
+def test_groups(kernel: Played) -> None:
+    model = kernel.steps(*private(), "bind r1", "online r1 0 online", "group a", "group a/b", "mems a 1", "start 1 a/b")
     expected = model.expected()
     path = f"{CGROUPS}/lifecycle-a/lifecycle-b"
     assert (expected[f"{path}/cpuset.mems.effective"], expected[f"{path}/cpuset.mems.sysram"]) == ("1", "")
     asked = [action.words for action in model.questions(Step("start", ("1", "a/b")))]
     assert asked == [("mems", "1", "0")]
-    kernel.play("offline r1 0")
+    kernel.steps("offline r1 0")
     assert model.expected()[f"{path}/cpuset.mems.effective"] == "0"
 
 
-def test_all_is_undone(kernel: Kernel) -> None:
-    kernel.play(*private(), "bind r1", "online r1 0 online", *second("ram"))
-    model = kernel.play("group a", "group a/b", "start 1 a/b")
+def test_all_is_undone(kernel: Played) -> None:
+    kernel.steps(*private(), "bind r1", "online r1 0 online", *second("ram"))
+    model = kernel.steps("group a", "group a/b", "start 1 a/b")
     for _ in range(30):
         for step in model.undo():
-            kernel.play(str(step))
+            kernel.steps(str(step))
     assert model.at_begin
     assert all(want == "-" for path, want in model.expected().items() if path.startswith(f"{MEMORY}/memory"))
 
 
-def test_nobody_made_it(kernel: Kernel) -> None:
+def test_nobody_made_it(kernel: Played) -> None:
     seen = kernel.seen() | {f"{CXL}/region7/mode": "ram"}
     assert kernel.model.unexpected(seen) == ["there is a region that nobody made: region7"]
 
 
-def test_tiers(kernel: Kernel) -> None:
-    model = kernel.play(*private(), "bind r1", "online r1 0 online")
+def test_tiers(kernel: Played) -> None:
+    model = kernel.steps(*private(), "bind r1", "online r1 0 online")
     assert model.unexpected({"/t/memory_tier4/nodelist": "0"}) == []
     assert model.unexpected({"/t/memory_tier4/nodelist": "0-1"}) == ["memory tiers have the nodes 0-1, expected 0"]
