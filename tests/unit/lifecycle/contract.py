@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.lifecycle.model import ANY, DONE, REFUSED, Action, Model, Region
 from harness.lifecycle.step import Step
-from harness.lifecycle.world import CGROUPS, CXL, MEMORY, World, parse
+from harness.lifecycle.world import CGROUPS, CXL, MEMORY, ZSWAP, World, parse
 from harness.splat import Splat
 
 HOST = "/sys/devices/LNXSYSTM:00/ACPI0016:00"
@@ -37,7 +37,15 @@ there membind
 """
 ALL_THERE = SAID + "".join(
     f"there {path}\n"
-    for path in ("/sys/bus/cxl/drivers/cxl_region", "/sys/bus/dax/drivers/kmem", f"{MEMORY}/auto_online_blocks")
+    for path in (
+        "/sys/bus/cxl/drivers/cxl_region",
+        "/sys/bus/dax/drivers/kmem",
+        f"{MEMORY}/auto_online_blocks",
+        f"{ZSWAP}/enabled",
+        "/sys/kernel/debug/zswap/stored_pages",
+        "/dev/harness/swap",
+        "nodeused",
+    )
 )
 
 Mistake = Callable[["Kernel", Step, dict[str, str]], None]

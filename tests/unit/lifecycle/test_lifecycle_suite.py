@@ -130,6 +130,16 @@ def test_kept_sequences(tmp_path: Path) -> None:
     assert (once.verdict, once.reason) == (Verdict.SKIP, "this kernel has no private regions")
 
 
+@pytest.mark.parametrize("file", sorted((PROJECT / "tests" / "lifecycle").glob("*.steps")), ids=lambda file: file.stem)
+def test_each_step_that_is_kept_makes_sense(file: Path) -> None:
+    """Or it would be left out silently: here where a right kernel does all that it may do."""
+    floor = Floor()
+    player = Player(floor, connect=floor.connect, tell=floor.lines.append)
+    sequence = read(file).steps
+    assert player.replay(sequence) is None
+    assert [one.step for one in player.played][: len(sequence)] == list(sequence)
+
+
 def test_without_private_regions_ram_is_played() -> None:
     unpatched = ALL_THERE.replace("ram,private", "ram").replace("nodes has_private_memory\n", "")
     floor = Floor(said=unpatched)
