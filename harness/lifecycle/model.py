@@ -227,7 +227,13 @@ class Model:
             return None
         if not region.shaped:
             return [attempt(f"{region.path}/target0", region.decoders[0], REFUSED)]
-        return [attempt(f"{region.path}/target{at}", decoder) for at, decoder in enumerate(region.decoders)]
+        ports = self._ports(region)
+        waiting = any(one.attached and not one.committed and ports & set(one.slots) for one in self.regions.values())
+        if waiting and len(region.decoders) > 1:
+            return None
+        # a kernel may want the region before on the same port to be committed first
+        allowed = "done|EBUSY" if waiting else DONE
+        return [attempt(f"{region.path}/target{at}", decoder, allowed) for at, decoder in enumerate(region.decoders)]
 
     def _plan_type(self, region: Region, value: str) -> list[Action] | None:
         if not region.private:
@@ -329,7 +335,10 @@ class Model:
         value = "" if mems == ABSENT else mems
         if group not in self.groups or not numbers(value) <= self.world.possible_nodes:
             return None
-        return [attempt(f"{group_path(group)}/cpuset.mems", value)]
+        # a group with tasks, its own or further down, may have to keep a mask (validate_change() of cpusets)
+        tasks = any(f"{task.group}/".startswith(f"{group}/") for task in self.tasks.values())
+        allowed = "done|ENOSPC" if tasks and not value else DONE
+        return [attempt(f"{group_path(group)}/cpuset.mems", value, allowed)]
 
     def _plan_ungroup(self, group: str) -> list[Action] | None:
         below = any(one.startswith(f"{group}/") for one in self.groups)
