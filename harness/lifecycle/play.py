@@ -93,7 +93,7 @@ class Player:
     """Plays sequences. ``played`` and ``model`` are those of the sequence that is on or has just ended.
 
     ``settle`` is how often to look at what is not as it should be, with which pauses. ``connect`` opens a session in a
-    guest, ``tell`` gets a line for each step.
+    guest, ``tell`` gets a line for each step; with ``unplug`` devices are taken out of the machine, too.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Player:
         *,
         connect: Callable[[TalkingMachine], Session],
         tell: Callable[[str], None],
+        unplug: bool = False,
     ) -> None:
         self.played: list[Played] = []
         self.sequences = 0
@@ -120,7 +121,7 @@ class Player:
         self._pristine: dict[str, str] = {}
         self._whole: list[str] = []
         self._over = True
-        self._plugs = True  # until a device did not go
+        self._plugs = unplug  # until a device did not go
 
     @property
     def model(self) -> Model:
