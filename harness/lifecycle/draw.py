@@ -111,6 +111,20 @@ def _machine(player: Player, until: float) -> Any:
         @rule(data=st.data(), label=some(LABELS), further=some([9, 6, 2, 1, 7]))
         def advance(self, data: Any, label: str, further: int) -> None:
             """Make a region, or bring one some steps further on the way that works."""
+            self.bring(data, label, further)
+
+        @rule(data=st.data(), label=some(LABELS))
+        def complete(self, data: Any, label: str) -> None:
+            """Make a region, or bring one to where its memory is online."""
+            self.bring(data, label, 9)
+
+        @rule(data=st.data())
+        def complete_first(self, data: Any) -> None:
+            """More often than the others, as most that can go wrong does so with memory there."""
+            self.bring(data, LABELS[0], 9)
+
+        def bring(self, data: Any, label: str, further: int) -> None:
+            """Up to so many steps on the way that works."""
             if label not in player.model.regions:
                 window = data.draw(some(player.world.windows))
                 kind = data.draw(some(sorted(window.kinds)))

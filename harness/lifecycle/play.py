@@ -216,6 +216,11 @@ class Player:
         self._over = True
         self._replace("a difference was found in it")
 
+    def renew(self) -> None:
+        """Have a fresh guest for the next sequence."""
+        if self._session is not None:
+            self._replace("a sequence is played from a fresh guest")
+
     def close(self) -> None:
         """Leave the guest as it was found."""
         if self._session is not None:
