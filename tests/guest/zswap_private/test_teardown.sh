@@ -84,6 +84,26 @@ case_delete_with_pages_stored() {
 	after_removal delete_region
 }
 
+# What does not compress, of a group that has no memory left for it: a reason to write to the swap disk, none to kill.
+case_unbind_with_a_group_at_its_limit() {
+	direct_node
+	begin
+	write_file 6M "$group/memory.max"
+	pattern_start -s 12M -k random -g "$group"
+	ask fill
+	expect_direct
+	expect_ge "$stored" 1024 "pages stored of a group of 6 MiB with 12"
+	outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
+	note "unbind with $stored pages on the node: $outcome"
+	for _ in 1 2; do
+		ask verify
+		expect_eq "$answer" "verify good=3072 bad=0"
+		ask fill
+	done
+	expect_eq "$(grep '^oom_kill ' "$group/memory.events")" "oom_kill 0" "with swap free, memory.events"
+	cxl_bind "$region"
+}
+
 case_unbind_while_tasks_store() {
 	direct_node
 	begin
