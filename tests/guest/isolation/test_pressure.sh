@@ -18,7 +18,7 @@ pressed() {
 	expect_ok pressure -t 300 -s "${4:-48M}" "$1"
 	expect_foreign "pages of type $2"
 	allocations=${verdict##*allocations=}
-	expect_ge "$allocations" "${3:-4096}" "allocations on node $node"
+	expect_ge "$allocations" "${3:-1024}" "allocations on node $node" # reclaim may find room for some
 }
 
 case_sees_anonymous() {
@@ -27,7 +27,7 @@ case_sees_anonymous() {
 
 case_sees_huge_pages() {
 	no_room 24
-	pressed huge "large folio" 8 128M # reclaim finds room for some
+	pressed huge "large folio" 8 128M
 }
 
 case_sees_locked() {
