@@ -81,13 +81,15 @@ class _View:
     def __init__(self, progress: Progress, what: str) -> None:
         self._progress = progress
         self._what = what
+        self._cases = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageView]:
         yield _Stage(self._progress, f"{self._what}: {name}")
 
     def case_started(self, name: str) -> None:
-        self._progress.update(f"{self._what}: {name}")
+        self._cases += 1  # counted, so that a log has no line for each
+        self._progress.update(f"{self._what}: {name}", done=self._cases)
 
     def case(self, result: CaseResult) -> None:
         if not result.verdict.good:
