@@ -63,6 +63,8 @@ class BuildLog:
         self.disk_full = False
         self._source = str(source)
         self._output = str(output)
+        # ccache says again what the compiler said where it ran first: in the worktree of another configuration
+        self._beside = re.compile(rf"{re.escape(str(source.parent.parent))}/[^/\s]+/{re.escape(source.name)}/")
         self._on_step = on_step
         self._current = Step("", "")
         self._recent: list[Step] = []
@@ -133,7 +135,7 @@ class BuildLog:
         """A line with the paths in it as the tree names them."""
         for folder in (self._source, self._output, "../source"):
             line = line.replace(folder + "/", "")
-        return line
+        return self._beside.sub("", line)
 
     def _short(self, path: str) -> str:
         """A path as the tree names it: without the source or output folder in front."""
@@ -141,7 +143,7 @@ class BuildLog:
             path = os.path.normpath(os.path.join(self._output, path))  # noqa: PTH118 - text, not a file
         for folder in (self._source, self._output):
             path = path.removeprefix(folder + "/")
-        return path.removeprefix("./")
+        return self._beside.sub("", path, count=1).removeprefix("./")
 
 
 def merged_warnings(finished: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ from harness.toolchain import Toolchain
 from harness.values import AppliedSeries, Kernel, KernelConfig
 
 _KIND = "patchcheck"
-_FORMAT = 1  # of what is kept: raise it when its meaning changes
+_FORMAT = 2  # of what is kept: raise it when its meaning changes
 _FILE = "compiled.json"
 _CONTENT = re.compile(r":\d+: (?:fatal )?error: |undefined (?:reference|symbol)|modpost|multiple definition of")
 DEFAULT = Cell(name="default")

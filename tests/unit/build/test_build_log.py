@@ -141,3 +141,11 @@ def test_no_order_of_lines_breaks_the_parser(lines: list[str]) -> None:
     log.close()
     assert merged_warnings(log.finished) == log.warnings
     error_of(log, argv=["make"], command=None, file=Path("log"), returncode=2)
+
+
+def test_what_ccache_repeats_from_another_worktree_is_of_the_same_file() -> None:
+    log = BuildLog(source=Path("/c/linux/parts/source"), output=Path("/c/linux/parts/output-x"))
+    log.feed("  CC      mm/zswap.o")
+    log.feed("/c/linux/build-0c66/source/mm/zswap.c:6:13: warning: 'x' defined but not used [-Wunused-function]")
+    log.close()
+    assert log.warnings == {"mm/zswap.c": ["6: 'x' defined but not used [-Wunused-function]"]}
