@@ -9,6 +9,8 @@ Layout, from ``tests/guest``::
     helpers/z.c                              →  bin/z                  (compiled)
     modules/m.c                              →  modules/m.ko           (built for the kernel; m.missing says why not)
 
+and beside them what a run brings along (:class:`Extra`: the tree's own selftests, a kernel's modules).
+
 Programs are compiled statically and kept one by one by content, so that an edit compiles one file again.
 """
 
@@ -39,6 +41,15 @@ _CFLAGS = ("-static", "-s", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-ffile-pre
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """A folder of the host that is packed as well, below ``place`` of the image; ``key`` stands for its content."""
+
+    place: str
+    folder: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What goes where in the image, relative to ``tests/guest`` and to the image's root."""
 
@@ -66,10 +77,18 @@ def layout(files: Sequence[str]) -> Layout:
     return Layout(copies=copies, programs=programs)
 
 
-def payload(*, paths: Paths, store: Store, progress: Progress, modules: GuestModules | None = None) -> Payload:
+def payload(
+    *,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+    modules: GuestModules | None = None,
+    extra: Sequence[Extra] = (),
+) -> Payload:
     """The payload of the project's guest tests, made again only when one of their files or the compiler changed.
 
-    ``modules`` are those of the kernel that it is for. Raises :class:`BuildError` where a program does not compile,
+    ``modules`` are those of the kernel that it is for; what is ``extra`` is packed with them, folders of one place as
+    one. Raises :class:`BuildError` where a program does not compile,
     with the compiler's message.
     """
     root = paths.guest_tests
@@ -78,7 +97,9 @@ def payload(*, paths: Paths, store: Store, progress: Progress, modules: GuestMod
     compiler = _identity(_CC)
     built = {name: file_digest(file) for name, file in modules.files.items()} if modules else {}
     missing = dict(modules.missing) if modules else {}
-    key = value_digest(_FORMAT, digests, _CFLAGS, compiler, _identity("mkfs.erofs"), built, missing)
+    more = sorted((one.place, one.key) for one in extra)
+    parts = [_FORMAT, digests, _CFLAGS, compiler, _identity("mkfs.erofs"), built, missing, *([more] if more else [])]
+    key = value_digest(*parts)
 
     def make(folder: Path) -> dict[str, Any]:
         plan = layout(files)
@@ -87,6 +108,7 @@ def payload(*, paths: Paths, store: Store, progress: Progress, modules: GuestMod
             _populate(root, plan, scratch)
             _add_modules(modules or GuestModules(), scratch / "modules")
             _compile_all(root, plan, digests, (shared, compiler), scratch, store=store, progress=progress)
+            _add(extra, scratch)
             progress.update("packing the guest tests")
             _pack(scratch, folder / "payload.erofs")
         return {"digest": file_digest(folder / "payload.erofs")}
@@ -130,6 +152,16 @@ def _add_modules(modules: GuestModules, folder: Path) -> None:
         shutil.copyfile(file, folder / f"{name}.ko")
     for name, reason in modules.missing.items():
         (folder / f"{name}.missing").write_text(f"{reason}\n")
+
+
+def _add(extra: Sequence[Extra], folder: Path) -> None:
+    for one in extra:
+        target = folder / one.place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copytree(one.folder, target, symlinks=True, dirs_exist_ok=True)
+        except shutil.Error as several:
+            raise disk_failure(OSError(str(several)), "while packing the guest tests") from several
 
 
 def _compile_all(

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness import accel, build, guest, image, kconfig, payload, qemu_runtime, series, source, toolchain
+from harness import accel, build, guest, image, kconfig, kselftest, payload, qemu_runtime, series, source, toolchain
 from harness import topology as topologies
 from harness.errors import UserError
 from harness.kconfig.merge import merge
+from harness.kselftest import BuiltTarget, Circumstances, Known, Selftests, Wanted
+from harness.kselftest import options as kselftest_options
 from harness.paths import Paths
+from harness.payload import Extra
 from harness.profile import Profile
 from harness.progress import Progress, StageView
 from harness.store import Store
@@ -39,14 +42,33 @@ class Stages(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetChoice:
+    """A target of the tree's selftests. ``wanted``: programs named → cases wanted of each, none for all of them.
+
+    ``whole``: the other programs as well. ``built`` is None where the tree does not have it.
+    """
+
+    target: str
+    known: Known
+    wanted: Mapping[str, tuple[str, ...]]
+    whole: bool
+    timeout: float | None = None
+    built: BuiltTarget | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltKernel:
-    """A kernel with what it was made from; ``payload`` has its test modules, and is None where it loads none."""
+    """A kernel with what it was made from, and the selftests of its tree that were asked for (``targets``).
+
+    ``payload`` has its test modules and these selftests, and is None where there are neither.
+    """
 
     applied: AppliedSeries
     config: KernelConfig
     kernel: Kernel
     tools: toolchain.Toolchain
     payload: Payload | None = None
+    targets: tuple[TargetChoice, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,14 +106,21 @@ def check(profile: Profile, *, paths: Paths) -> Topology:
 
 
 def kernel_for(
-    profile: Profile, *, paths: Paths, store: Store, stages: Stages, made: Made | None = None
+    profile: Profile,
+    *,
+    paths: Paths,
+    store: Store,
+    stages: Stages,
+    made: Made | None = None,
+    selftests: Sequence[Wanted] = (),
 ) -> BuiltKernel:
     """Source, series, configuration, build: the kernel that the profile asks for, from the cache where it is there.
 
-    ``made`` is filled on the way. Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
+    ``made`` is filled on the way. With ``selftests`` these are built from the tree as well, and the kernel has what
+    their ``config`` asks for. Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
     """
     applied = applied_for(profile, paths=paths, store=store, stages=stages, made=made)
-    return kernel_of(profile, applied, paths=paths, store=store, stages=stages, made=made)
+    return kernel_of(profile, applied, paths=paths, store=store, stages=stages, made=made, selftests=selftests)
 
 
 def applied_for(
@@ -115,13 +144,27 @@ def applied_for(
 
 
 def kernel_of(
-    profile: Profile, applied: AppliedSeries, *, paths: Paths, store: Store, stages: Stages, made: Made | None = None
+    profile: Profile,
+    applied: AppliedSeries,
+    *,
+    paths: Paths,
+    store: Store,
+    stages: Stages,
+    made: Made | None = None,
+    selftests: Sequence[Wanted] = (),
 ) -> BuiltKernel:
-    """Configuration and build: the kernel of a tree, with the profile's fragments."""
+    """Configuration and build: the kernel of a tree, with the profile's fragments and what ``selftests`` ask for."""
     made = made or Made()
+    tools = toolchain.host_toolchain()
+    requests = [kconfig.parse_request(text) for text in profile.config]
+    targets: tuple[TargetChoice, ...] = ()
+    if selftests:
+        with stages.stage("kselftest") as stage:
+            tests = kselftest.read(applied, store=store, progress=stage)
+            targets = _targets(tests, selftests, tools, paths=paths, store=store, stage=stage)
+            stage.result(_targets_outcome(targets))
+        requests += _target_options(tests, targets, requests, paths)
     with stages.stage("config") as stage:
-        tools = toolchain.host_toolchain()
-        requests = [kconfig.parse_request(text) for text in profile.config]
         made.config = config = kconfig.configure(
             applied, requests, toolchain=tools, paths=paths, store=store, progress=stage
         )
@@ -135,27 +178,35 @@ def kernel_of(
         warnings = sum(len(lines) for lines in kernel.warnings.values())
         noted = f", {warnings} compiler warnings" if warnings else ""
         made.kernel = kernel
-        built = BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools)
-        if config.enabled("MODULES"):
-            made.payload = _with_modules(built, profile, paths=paths, store=store, progress=stage)
+        built = BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools, targets=targets)
+        if config.enabled("MODULES") or targets:
+            made.payload = _payload_for(built, profile, paths=paths, store=store, progress=stage)
         stage.result(f"{kernel.release} ({kernel.key[:12]}{noted})", cached=cached)
     return replace(built, payload=made.payload)
 
 
-def _with_modules(built: BuiltKernel, profile: Profile, *, paths: Paths, store: Store, progress: Progress) -> Payload:
-    """The guest tests with the test modules for a kernel."""
-    modules = build.guest_modules(
-        built.applied,
-        built.config,
-        built.kernel,
-        folder=paths.guest_tests / "modules",
-        toolchain=built.tools,
-        paths=paths,
-        store=store,
-        progress=progress,
-        jobs=profile.jobs,
-    )
-    return payload.payload(paths=paths, store=store, progress=progress, modules=modules)
+def _payload_for(built: BuiltKernel, profile: Profile, *, paths: Paths, store: Store, progress: Progress) -> Payload:
+    """The guest tests with the test modules for a kernel, and with the selftests of its tree."""
+    modules = None
+    if built.config.enabled("MODULES"):
+        modules = build.guest_modules(
+            built.applied,
+            built.config,
+            built.kernel,
+            folder=paths.guest_tests / "modules",
+            toolchain=built.tools,
+            paths=paths,
+            store=store,
+            progress=progress,
+            jobs=profile.jobs,
+        )
+    extra: list[Extra] = []
+    if packed := [target.built for target in built.targets if target.built is not None]:
+        extra.append(Extra("kselftest", kselftest.GUEST_FILES, kselftest.guest_files_digest()))
+        extra += (Extra(f"kselftest/{name}", one.folder / name, one.key) for one in packed for name in ("tree", "lib"))
+        if built.kernel.modules is not None:
+            extra.append(Extra("kselftest/modules", built.kernel.modules / "lib" / "modules", built.kernel.key))
+    return payload.payload(paths=paths, store=store, progress=progress, modules=modules, extra=extra)
 
 
 def machine_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> Machine:
@@ -175,6 +226,59 @@ def machine_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages)
     return Machine(topology=topology, qemu=qemu, acceleration=acceleration, rootfs=rootfs, payload=tests)
 
 
+def circumstances(built: BuiltKernel, machine: Machine) -> Circumstances:
+    """What decides which of the things that are known of selftests hold."""
+    return Circumstances(
+        kernel=built.kernel.release, accel=machine.acceleration.accel.value, topology=machine.topology.name
+    )
+
+
+def _targets(
+    tests: Selftests,
+    wanted: Sequence[Wanted],
+    tools: toolchain.Toolchain,
+    *,
+    paths: Paths,
+    store: Store,
+    stage: StageView,
+) -> tuple[TargetChoice, ...]:
+    """Build the targets that are wanted, each once; raises :class:`UserError` for one that does not exist."""
+    chosen: dict[str, dict[str, list[str]]] = {}  # "" as a program's name: the whole target
+    for one in wanted:
+        target, program = kselftest.resolve(one, tests.targets, absent=kselftest.absent_targets())
+        chosen.setdefault(target, {}).setdefault(program, []).append(one.case)
+    found = []
+    for target, programs in chosen.items():
+        names = {name: () if "" in cases else tuple(cases) for name, cases in programs.items() if name}
+        choice = TargetChoice(target=target, known=kselftest.load(target), wanted=names, whole="" in programs)
+        if target in tests.targets:
+            built = kselftest.build(tests, target, toolchain=tools, paths=paths, store=store, progress=stage)
+            choice = replace(choice, built=built, timeout=tests.timeout(target))
+        found.append(choice)
+    return tuple(found)
+
+
+def _target_options(
+    tests: Selftests, targets: Sequence[TargetChoice], requests: Sequence[kconfig.FragmentRequest], paths: Paths
+) -> list[kconfig.FragmentRequest]:
+    """What the targets ask of Kconfig beside what the profile decides."""
+    asked = {name: wanted.value for name, wanted in merge(requests, paths.kconfigs).asked.items()}
+    wanted = {one.target: tests.options(one.target) for one in targets if one.built is not None}
+    request = kselftest_options.fragment(wanted, {one.target: one.known for one in targets}, asked=asked)
+    return [request] if request is not None else []
+
+
+def _targets_outcome(targets: Sequence[TargetChoice]) -> str:
+    parts = []
+    for one in targets:
+        if one.built is None:
+            parts.append(f"{one.target}: not in this tree")
+            continue
+        lost = f", {len(one.built.unbuilt)} not built" if one.built.unbuilt else ""
+        parts.append(f"{one.target}: {len(one.built.programs)} programs{lost}")
+    return "; ".join(parts)
+
+
 def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPlan:
     """The guest that the profile asks for, decided."""
     return guest.plan(
@@ -184,7 +288,7 @@ def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPl
         topology=machine.topology,
         qemu=machine.qemu,
         acceleration=machine.acceleration,
-        memory_mib=profile.memory_mib,
+        memory_mib=_memory(profile, built, machine),
         cpus=profile.cpus,
         append=command_line(profile, built.config.command_line),
         config=built.config.text,
@@ -209,6 +313,14 @@ def command_line(profile: Profile, words: Sequence[str]) -> str:
 def fragment_words(profile: Profile, *, paths: Paths) -> tuple[str, ...]:
     """The words that the profile's fragments need on the kernel's command line."""
     return merge([kconfig.parse_request(text) for text in profile.config], paths.kconfigs).command_line
+
+
+def _memory(profile: Profile, built: BuiltKernel, machine: Machine) -> int | None:
+    """The profile's own choice, or what the selftests need where the topology has less."""
+    needed = max((one.known.memory_mib for one in built.targets), default=0)
+    if profile.memory_mib is not None or needed <= machine.topology.memory_mib:
+        return profile.memory_mib
+    return needed
 
 
 def _series_outcome(applied: AppliedSeries) -> str:

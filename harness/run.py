@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness import guest, pipeline
-from harness.errors import EnvironmentFailure, HarnessError
+from harness import guest, kselftest, pipeline
+from harness.errors import EnvironmentFailure, HarnessError, UserError
 from harness.guest import Guest
 from harness.lifecycle import suite as lifecycle
 from harness.manifest import manifest
 from harness.paths import Paths
-from harness.pipeline import Machine, Made
+from harness.pipeline import BuiltKernel, Machine, Made
 from harness.profile import Profile
 from harness.progress import Progress, View
 from harness.results import folder as run_folders
@@ -29,6 +29,7 @@ from harness.results.record import Results
 from harness.results.recorder import Recorder
 from harness.store import Store, disk_failure
 from harness.suite import catalogue
+from harness.suite import kselftest as foreign_suites
 from harness.suite.attempt import Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.runner import Runner
@@ -40,15 +41,21 @@ _OUTPUT_LIMIT = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What a run will do, as far as it can be known before anything is fetched: for ``--dry-run``."""
+    """What a run will do, as far as it can be known before anything is fetched: for ``--dry-run``.
+
+    ``selftests`` are those of the kernel's tree: their programs are known, ``keyword`` is applied, once it is there.
+    """
 
     profile: Profile
     selections: tuple[Selection, ...]
+    selftests: tuple[kselftest.Wanted, ...] = ()
+    keyword: str = ""
 
     @property
     def cases(self) -> tuple[str, ...]:
-        """Every selected case in order."""
-        return tuple(name for selection in self.selections for name in selection.names)
+        """Every selected case in order; of the tree's selftests what was asked for."""
+        ours = tuple(name for selection in self.selections for name in selection.names)
+        return (*ours, *map(str, self.selftests))
 
     @property
     def draws(self) -> bool:
@@ -59,9 +66,17 @@ class RunPlan:
 def plan(profile: Profile, *, selection: Sequence[str] = (), keyword: str = "", paths: Paths) -> RunPlan:
     """Check what can be checked beforehand and select the cases; raises :class:`UserError`."""
     pipeline.check(profile, paths=paths)
-    hosted = {lifecycle.SUITE: _lifecycle(profile, paths).programs}
-    selections = catalogue.select(paths.guest_tests, selection or profile.suites, keyword=keyword, hosted=hosted)
-    return RunPlan(profile=profile, selections=selections)
+    names = selection or profile.suites
+    selftests = [wanted for name in names if kselftest.is_request(name) for wanted in kselftest.parse(name)]
+    ours = [name for name in names if not kselftest.is_request(name)]
+    catalogue.Keyword(keyword)
+    selections: tuple[Selection, ...] = ()
+    if ours or not selftests:
+        hosted = {lifecycle.SUITE: _lifecycle(profile, paths).programs}
+        selections = catalogue.select(
+            paths.guest_tests, ours, keyword=keyword, hosted=hosted, may_be_empty=bool(selftests)
+        )
+    return RunPlan(profile=profile, selections=selections, selftests=tuple(dict.fromkeys(selftests)), keyword=keyword)
 
 
 def _lifecycle(profile: Profile, paths: Paths) -> lifecycle.Lifecycle:
@@ -180,17 +195,25 @@ class _Run:
         self.machine = pipeline.machine_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
         try:
             built = pipeline.kernel_for(
-                profile, paths=self.paths, store=self.store, stages=self.recorder, made=self.made
+                profile,
+                paths=self.paths,
+                store=self.store,
+                stages=self.recorder,
+                made=self.made,
+                selftests=self.todo.selftests,
             )
         finally:
             self._keep_inputs()
+        selections = (*self.todo.selections, *self._selftests(built, self.machine))
+        if not selections:
+            raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")
         self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
         started = time.monotonic()
         try:
             judged = judge(
                 self.plan,
-                self.todo.selections,
+                selections,
                 profile=profile,
                 config=built.config,
                 recorder=self.recorder,
@@ -201,6 +224,28 @@ class _Run:
                     self.recorder.case(result)
         finally:
             self.recorder.guest_seconds = time.monotonic() - started
+
+    def _selftests(self, built: BuiltKernel, machine: Machine) -> list[Selection]:
+        """The programs of the tree's selftests, now that they are built."""
+        found: list[Selection] = []
+        now = pipeline.circumstances(built, machine)
+        for one in built.targets:
+            if one.built is None:
+                found.append(foreign_suites.absent(one.target, one.known.absent))
+                continue
+            programs = foreign_suites.selections(
+                one.built,
+                one.known,
+                wanted=one.wanted,
+                whole=one.whole,
+                keyword=self.todo.keyword,
+                timeout=one.timeout,
+                now=now,
+            )
+            if not one.built.programs and not one.built.unbuilt:
+                programs = (foreign_suites.absent(one.target, "its Makefile names no program for this architecture"),)
+            found += programs
+        return found
 
     def write_manifest(self) -> None:
         """Write the manifest with what is decided by now."""
@@ -236,7 +281,7 @@ class _Outputs:
     def line(self, program: Program, text: str) -> None:
         """Keep a line; comes from the thread that reads the program."""
         if program.full_name not in self._open:
-            file = self._folder.folder("ktap", program.suite) / f"{program.name}.ktap"
+            file = self._folder.folder("ktap", *program.suite.split("/")) / f"{program.name}.ktap"
             self._open[program.full_name] = (open(file, "ab"), [0])  # noqa: SIM115 (closed by close)
         stream, written = self._open[program.full_name]
         data = text.encode("utf-8", "surrogateescape") + b"\n"

@@ -257,3 +257,15 @@ class CaseResult:
     def name(self) -> str:
         """``suite/program:case``, as ``--case`` takes it."""
         return f"{self.suite}/{self.program}:{self.case}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """A known failure of a program: of the cases that match ``case`` (a shell pattern), with why.
+
+    ``sometimes``: they may pass as well; otherwise a pass is worth a report (XPASS).
+    """
+
+    case: str
+    reason: str
+    sometimes: bool = False

@@ -53,7 +53,13 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 
 @click.command()
 @profile_options
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite; also SUITE/PROGRAM[:CASE]. Repeat it.")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME",
+    help="A suite; also SUITE/PROGRAM[:CASE], and kselftest:TARGET[/PROGRAM],… of the tree's own. Repeat it.",
+)
 @click.option("--case", "cases", multiple=True, metavar="SUITE/PROGRAM:CASE", help="One case. Repeat it.")
 @click.option(
     "-k", "keyword", default="", metavar="EXPRESSION", help="Only cases whose name matches, as pytest has it."
@@ -74,6 +80,7 @@ def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> i
     harness run --source tree:. --series git:origin/master..HEAD     my commits in this checkout
     harness run --suite cxl --suite zswap --topology two-devices     some suites, another machine
     harness run --case cxl/test_region:create_by_sysfs               one case
+    harness run --suite kselftest:mm,cgroup                          the tree's own selftests, built from it
     harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
     harness run --profile n_private --suite lifecycle --for 8h --seed random     drawn sequences, through the night
     """

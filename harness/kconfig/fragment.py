@@ -100,6 +100,9 @@ def names(folder: Path) -> tuple[str, ...]:
 
 def load(request: FragmentRequest, folder: Path) -> Fragment:
     """The fragment that a request names. Raises :class:`UserError`: no such fragment or file, a wrong header."""
+    if request.body:
+        header = Header(summary="what a stage asks for")
+        return Fragment(name=request.name, path=None, header=header, body=request.body)
     if request.is_option:
         return Fragment(name=request.name, path=None, header=Header(summary="an option"), body=request.name)
     if request.is_file:

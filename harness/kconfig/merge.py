@@ -103,7 +103,7 @@ def _joined(requests: Sequence[FragmentRequest]) -> dict[str, FragmentRequest]:
         for name, value in request.parameters:
             if parameters.setdefault(name, value) != value:
                 raise UserError(f"the fragment '{request.name}' is asked for twice: '{before}' and '{request}'")
-        joined[request.name] = FragmentRequest(request.name, tuple(sorted(parameters.items())))
+        joined[request.name] = FragmentRequest(request.name, tuple(sorted(parameters.items())), request.body)
     return joined
 
 

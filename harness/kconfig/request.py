@@ -21,11 +21,13 @@ _OPTION = re.compile(r"(?:CONFIG_[A-Za-z0-9_]+=.*|# CONFIG_[A-Za-z0-9_]+ is not 
 class FragmentRequest:
     """A fragment and the parameters given for it, as text, sorted by name.
 
-    ``name`` is a fragment of ``kconfigs/``, the path of a file (it has a ``/``), or one ``CONFIG_X=value``.
+    ``name`` is a fragment of ``kconfigs/``, the path of a file (it has a ``/``), or one ``CONFIG_X=value``. ``body`` is
+    the text of a fragment that is in no file: what a stage asks for itself.
     """
 
     name: str
     parameters: tuple[tuple[str, str], ...] = ()
+    body: str = ""
 
     @property
     def is_option(self) -> bool:
@@ -35,7 +37,7 @@ class FragmentRequest:
     @property
     def is_file(self) -> bool:
         """Whether this is the path of a user's own file rather than a fragment of ours."""
-        return not self.is_option and "/" in self.name
+        return not self.is_option and not self.body and "/" in self.name
 
     def __str__(self) -> str:
         values = ",".join(f"{name}={value}" for name, value in self.parameters)

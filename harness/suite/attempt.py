@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.errors import GuestError, HarnessError
 from harness.suite.catalogue import Program
+from harness.suite.foreign import ForeignJudge, ForeignProgram
 from harness.suite.judge import Judge
 from harness.suite.machine import CommandResult, Machine
 from harness.values import CaseResult, Verdict
@@ -109,7 +110,11 @@ class Attempt:
         self._crashed: float | None = None  # when the running case's first splat was seen
         self._started = time.monotonic()
         self._case_started = self._started
-        self._judge = Judge(program, cases, now=self._started, require_feature=require_feature)
+        self._judge: Judge | ForeignJudge
+        if isinstance(program, ForeignProgram):
+            self._judge = ForeignJudge(program, now=self._started, require_feature=require_feature)
+        else:
+            self._judge = Judge(program, cases, now=self._started, require_feature=require_feature)
         self._thread = threading.Thread(target=self._work, name=f"suite {program.full_name}", daemon=True)
 
     @property
@@ -141,6 +146,8 @@ class Attempt:
                 self.stuck = self._thread.is_alive()
             self._stopping = True
             unsubscribe()
+            if isinstance(self._program, ForeignProgram):
+                self.remaining = ()  # what it would have run is not known: it is one thing, run once
 
     def _events(self) -> Iterator[CaseResult]:
         """What the judge makes of the streams, until the program's end."""
@@ -275,6 +282,8 @@ class Attempt:
 
 def command(program: Program, cases: Sequence[str]) -> str:
     """The shell command that runs some cases of a program in the guest, its process group's number kept in a file."""
+    if isinstance(program, ForeignProgram):
+        return f"echo $$ >{_PID_FILE}; exec {shlex.join(program.words)}"
     words = [program.guest_path]
     if tuple(cases) != program.cases:
         for case in cases:

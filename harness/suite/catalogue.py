@@ -212,12 +212,13 @@ def select(
     *,
     keyword: str = "",
     hosted: Mapping[str, Callable[[], tuple[Program, ...]]] | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[Selection, ...]:
     """The cases that ``wanted`` names, each once: ``suite``, ``suite/program`` or ``suite/program:case``.
 
     Order is that of ``wanted``. ``hosted`` are suites that are not in ``folder``, by name. ``keyword`` is an expression
     as ``pytest -k`` takes it, on the full names. Raises :class:`UserError` for an unknown name (saying the nearest), an
-    empty suite, and when nothing is left.
+    empty suite, and when nothing is left, unless it ``may_be_empty``.
     """
     expression = Keyword(keyword)
     chosen: dict[str, tuple[Program, list[str]]] = {}
@@ -233,7 +234,7 @@ def select(
         kept = tuple(c for c in candidate.cases if c in named and expression.matches(f"{candidate.full_name}:{c}"))
         if kept:
             found.append(Selection(program=candidate, cases=kept))
-    if not found:
+    if not found and not may_be_empty:
         raise UserError("no case is selected", hint=f"nothing matches -k '{keyword}'" if keyword else "name a suite")
     return tuple(found)
 

@@ -235,7 +235,7 @@ class Parser:
         level = self._levels[-1]
         level.results += 1
         number = int(match[2]) if match[2] else level.results
-        name, directive, reason = _description(match[3] or "")
+        name, directive, reason = description(match[3] or "")
         if cut:
             events += self._problem(f"the result line of '{name[:80]}' is longer than {LINE_LIMIT} characters")
         if number in level.numbers:
@@ -283,7 +283,7 @@ class Parser:
         return events
 
 
-def _description(text: str) -> tuple[str, str, str]:
+def description(text: str) -> tuple[str, str, str]:
     """A result's name, directive (upper case, or empty) and reason from what follows its number."""
     name, reason, directive = text, "", ""
     if found := _HASH.search(text):

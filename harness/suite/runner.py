@@ -16,6 +16,7 @@ from typing import Any
 from harness.errors import GuestError, HarnessError
 from harness.suite.attempt import Attempt, Limits
 from harness.suite.catalogue import Program, Selection
+from harness.suite.foreign import ForeignProgram
 from harness.suite.machine import Machine
 from harness.values import CaseResult, KernelConfig, Verdict
 
@@ -73,6 +74,9 @@ class Runner:
     ) -> Generator[CaseResult, None, None]:
         """Run cases of a program (all by default). Closing the iterator ends the program in the guest."""
         remaining = tuple(program.cases if cases is None else cases)
+        if isinstance(program, ForeignProgram) and program.refused is not None:
+            yield from (_result(program, case, *program.refused) for case in remaining)
+            return
         lacking = program.missing(config) if config is not None else ()
         if lacking:
             yield from self._unsupported(program, remaining, lacking)

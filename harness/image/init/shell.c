@@ -19,7 +19,8 @@
 
 int session_shell(char **argv)
 {
-	const char *shell = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
+	/* bash is for people: a command needs no dynamic linking to start its shell */
+	const char *shell = !argv[1] && access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
 	static char login_name[] = "-sh", name[] = "sh";
 
 	setenv("PATH", SEARCH_PATH, 1);

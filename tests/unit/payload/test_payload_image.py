@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import BuildError, EnvironmentFailure
 from harness.paths import Paths
-from harness.payload import layout, payload
+from harness.payload import Extra, layout, payload
 from harness.process import run
 from harness.progress import Quiet
 from harness.store import Store
@@ -138,3 +138,19 @@ def test_modules_of_a_kernel_travel_along_with_why_others_are_missing(paths: Pat
     files = unpacked(image, tmp_path / "out")
     assert files["modules/there.ko"].read_bytes() == b"module"
     assert files["modules/other.missing"].read_text() == "why not\n"
+
+
+def test_what_a_run_brings_along(paths: Paths, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, name in ((one, "mm/cow"), (two, "cgroup/test_core")):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    plain = made(paths)
+    more = [Extra("kselftest/tree", one, "1"), Extra("kselftest/tree", two, "2")]
+    store = Store(paths.cache)
+    both = payload(paths=paths, store=store, progress=Quiet(), extra=more)
+    assert both.key not in (plain.key, payload(paths=paths, store=store, progress=Quiet(), extra=more[:1]).key)
+    files = unpacked(both.image, tmp_path / "out")
+    assert {"kselftest/tree/mm/cow", "kselftest/tree/cgroup/test_core", "tests/smoke/test_boot.sh"} <= set(files)
+    assert os.access(files["kselftest/tree/mm/cow"], os.X_OK)

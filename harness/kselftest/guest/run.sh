@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# run.sh [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
+#
+# Runs a program of the kernel's selftests in its target's folder, in a copy-on-write view of what was packed, since some
+# write beside themselves. NAME (suite/program:case) marks its begin and end in the kernel log. Each -s puts a stand-in
+# in the place of a FILE that the program starts, which skips with REASON where its ARGUMENTS match the shell pattern.
+# Exit status: the program's; 126 where it cannot be started.
+here=${0%/*}
+base=${KSELFTEST_RUN:-/run/harness/kselftest}
+kmsg=${KTAP_KMSG:-/dev/kmsg}
+skips=''
+
+cannot() {
+	echo "kselftest: $1" >&2
+	exit 126
+}
+
+mark() {
+	printf '<3>harness: case %s %s\n' "$1" "$name" 2>/dev/null >>"$kmsg" || :
+}
+
+# One file system for all targets of a guest: what a program leaves in its folder, the next one finds.
+view() {
+	[ -d "$base/tree/kselftest" ] && return
+	mkdir -p "$base/upper" "$base/work" "$base/tree" || cannot "no folder $base"
+	mount -t overlay -o "lowerdir=$here/tree,upperdir=$base/upper,workdir=$base/work" kselftest "$base/tree" ||
+		cannot "no overlay on $base/tree"
+}
+
+modules() {
+	[ -d "$here/modules" ] && [ -z "$(ls /lib/modules)" ] || return 0
+	mount --bind "$here/modules" /lib/modules || cannot "no modules in /lib/modules"
+}
+
+# stand_in FILE: the real one moves aside
+stand_in() {
+	case $1 in */* | .* | '') cannot "'$1' is no file of a target" ;; esac
+	mkdir -p .harness/real || cannot "no folder $PWD/.harness"
+	[ -e ".harness/real/$1" ] || ! [ -e "$1" ] || mv "$1" .harness/real/ || cannot "cannot move $1"
+	{ cp "$here/stand-in.sh" "$1" && chmod 755 "$1"; } || cannot "cannot write $1"
+}
+
+restore() {
+	[ -e .harness/files ] || return 0
+	while read -r file; do
+		rm -f "$file"
+		[ ! -e ".harness/real/$file" ] || mv ".harness/real/$file" . || cannot "cannot move $file back"
+	done <.harness/files
+	rm -f .harness/skips .harness/files
+}
+
+while getopts s: option; do
+	case $option in
+	s) skips="$skips$OPTARG
+" ;;
+	*) exit 126 ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 3 ] || cannot "usage: run.sh [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
+name=$1 target=$2
+shift 2
+
+mark begin
+[ -z "${KSELFTEST_HERE:-}" ] && { view && modules; }
+cd "${KSELFTEST_HERE:-$base/tree}/$target" || cannot "the target $target is not in the guest"
+restore
+if [ -n "$skips" ]; then
+	mkdir -p .harness || cannot "no folder $PWD/.harness"
+	printf '%s' "$skips" >.harness/skips
+	printf '%s' "$skips" | cut -d '|' -f 1 | sort -u >.harness/files
+	while read -r file; do
+		stand_in "$file"
+	done <.harness/files
+fi
+PATH=$here/bin:$PATH
+LD_LIBRARY_PATH=$here/lib
+export PATH LD_LIBRARY_PATH
+# a program that forks with results in its buffer tells them again and again; kselftest's own runner has stdbuf for it
+[ ! -e "$here/lib/line-buffered.so" ] || export LD_PRELOAD="$here/lib/line-buffered.so"
+unset KTAP_PROGRAM
+"$@" </dev/null
+status=$?
+mark end
+exit $status
