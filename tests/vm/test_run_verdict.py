@@ -16,7 +16,7 @@ from tests.vm.outcome import Harness
 
 pytestmark = pytest.mark.vm
 
-HELLO = "hello"
+FEATURE_SUITES = ("private", "cpuset_private", "isolation", "zswap_private")
 
 
 def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
@@ -39,16 +39,33 @@ def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
     assert list((outcome.folder / "ktap").rglob("*.ktap"))
 
 
-def test_the_patched_kernel_shows_the_series_and_the_unpatched_one_does_not(harness: Harness) -> None:
-    outcome = harness("run", "--series", "", "--suite", HELLO)
+def test_suites_of_any_kernel_pass_on_the_patched_one(harness: Harness) -> None:
+    outcome = harness("run", "--suite", "cpuset", "--suite", "zswap")
     assert outcome.status == 0, outcome.text
-    assert set(outcome.verdicts().values()) == {"SKIP"}
+
+
+def test_an_unpatched_kernel_skips_every_feature_suite_and_says_why(harness: Harness) -> None:
+    words = [word for suite in FEATURE_SUITES for word in ("--suite", suite)]
+    outcome = harness("run", "--series", "", *words)
+    assert outcome.status == 0, outcome.text
+    cases = outcome.results["cases"]
+    assert {case["verdict"] for case in cases if case["suite"] != "isolation"} == {"SKIP"}
+    assert {case["verdict"] for case in cases if case["suite"] == "isolation"} <= {"SKIP", "PASS"}
+    reasons = {case["reason"] for case in cases if case["suite"] == "private"}
+    assert len(reasons) == 1 and "this kernel has no private regions" in reasons.pop()
 
 
 def test_a_required_feature_that_is_not_there_fails(harness: Harness) -> None:
-    outcome = harness("run", "--series", "", "--suite", HELLO, "--require-feature")
+    outcome = harness("run", "--series", "", "--suite", "private", "--require-feature")
     assert outcome.status == 1, outcome.text
     assert set(outcome.verdicts().values()) == {"FAIL"}
+
+
+@pytest.mark.long
+def test_the_smallest_series_shows_itself(harness: Harness) -> None:
+    outcome = harness("run", "--profile", "hello")
+    assert outcome.status == 0, outcome.text
+    assert {verdict for case, verdict in outcome.verdicts().items() if case.startswith("hello/")} == {"PASS"}
 
 
 def _long(name: str) -> ParameterSet:
