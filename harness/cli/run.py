@@ -82,7 +82,7 @@ def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> i
     harness run --case cxl/test_region:create_by_sysfs               one case
     harness run --suite kselftest:mm,cgroup                          the tree's own selftests, built from it
     harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
-    harness run --profile n_private --suite lifecycle --for 8h --seed random     drawn sequences, through the night
+    harness run --suite lifecycle --for 8h --seed random              drawn sequences, through the night
     """
     from harness import run  # not before help and usage errors: it imports every stage
 
@@ -113,16 +113,16 @@ def _seed(text: str | None) -> int | None:
     return int(text)
 
 
-def _repeat(words: list[str], profile: Profile) -> list[str]:
-    """The command with the seed that was used in place of one that was drawn, or none."""
+def without(words: list[str], *options: str) -> list[str]:
+    """A command without some of its options and their values."""
     kept = []
     following = iter(words)
     for word in following:
-        if word == "--seed":
+        if word in options:
             next(following, None)
-        elif not word.startswith("--seed="):
+        elif not word.startswith(tuple(f"{option}=" for option in options)):
             kept.append(word)
-    return [*kept, "--seed", str(profile.seed)]
+    return kept
 
 
 def _show_plan(todo: Any) -> None:
@@ -153,6 +153,8 @@ def _execute(session: Session, todo: Any) -> int:
         folder, results = run.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
     finally:
         terminal.close()
-    repeat = _repeat(words, todo.profile) if todo.draws else words
-    show_summary(terminal, folder, results, repeat=shlex.join(repeat))
+    # with the seed that was used, in place of one that was drawn
+    repeat = [*without(words, "--seed"), "--seed", str(todo.profile.seed)] if todo.draws else words
+    one = without(repeat, "--suite", "--case", "-k")
+    show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one))
     return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

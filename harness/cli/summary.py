@@ -14,8 +14,8 @@ from harness.values import Verdict
 _COLUMNS = ("PASS", "FAIL", "SKIP", "CRASH", "TIMEOUT", "LOST", "XFAIL", "XPASS")
 
 
-def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, repeat: str) -> None:
-    """Print the summary of a finished run."""
+def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, repeat: str, one: str) -> None:
+    """Print the summary of a finished run; ``repeat`` runs it again, ``one`` with a ``--case`` runs that case alone."""
     terminal.say("")
     if results.failure is not None:
         show_failure(terminal, results.failure)
@@ -31,8 +31,8 @@ def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, rep
     terminal.say(f"run folder   {folder.path}")
     terminal.say(f"run it again {repeat}")
     if bad:
-        one = bad[0]
-        terminal.say(f"only that    {repeat} --case {one.suite}/{one.program}:{one.case}")
+        first = bad[0]
+        terminal.say(f"only that    {one} --case {first.suite}/{first.program}:{first.case}")
 
 
 def _show_table(terminal: Terminal, results: Results) -> None:

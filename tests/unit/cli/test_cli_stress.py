@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.run import _repeat, _seed
+from harness.cli.run import _seed, without
 from harness.errors import UserError
 from harness.profile import Profile, override
 from harness.suite import catalogue
@@ -41,7 +41,7 @@ def test_a_drawn_seed_is_a_number() -> None:
 
 @pytest.mark.parametrize("words", ["harness run", "harness run --seed random", "harness run --seed=5"])
 def test_the_seed_is_in_the_repeat_command(words: str) -> None:
-    assert _repeat(words.split(), Profile(seed=9)) == ["harness", "run", "--seed", "9"]
+    assert without(words.split(), "--seed") == ["harness", "run"]
 
 
 def test_deadlines_grow_for_those_that_heed_it() -> None:
@@ -52,3 +52,20 @@ def test_deadlines_grow_for_those_that_heed_it() -> None:
     does_not = catalogue.program(GUEST / "zswap_private" / "test_store.sh")
     assert limits.seconds(heeds, heeds.timeout) == (heeds.timeout + 600) * 2
     assert limits.seconds(does_not, does_not.timeout) == does_not.timeout * 2
+
+
+def test_one_case_alone_is_not_added_to_what_was_selected() -> None:
+    words = [
+        "harness",
+        "run",
+        "--suite",
+        "cxl",
+        "--suite=zswap",
+        "-k",
+        "one",
+        "--topology",
+        "direct",
+        "--case",
+        "a/b:c",
+    ]
+    assert without(words, "--suite", "--case", "-k") == ["harness", "run", "--topology", "direct"]
