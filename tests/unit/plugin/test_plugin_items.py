@@ -111,7 +111,8 @@ def test_marker_is_the_suite(project: pytest.Pytester) -> None:
 
 
 def test_exit_first_ends_the_program(project: pytest.Pytester) -> None:
-    write(project, 'case_bad() { fail no; }\ncase_long() { defer touch "$0.cleaned"; sleep 300; }')
+    body = 'setup_program() { defer touch "$0.cleaned"; }\ncase_bad() { fail no; }\ncase_long() { sleep 300; }'
+    write(project, body)
     result = project.runpytest("-x", "guest")
     result.assert_outcomes(failed=1)
     assert result.duration < 20
