@@ -39,6 +39,12 @@ def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
     assert list((outcome.folder / "ktap").rglob("*.ktap"))
 
 
+def test_the_feature_suites_pass_beside_a_second_node(harness: Harness) -> None:
+    words = [word for suite in FEATURE_SUITES if suite != "isolation" for word in ("--suite", suite)]
+    outcome = harness("run", "--topology", "two-bridges", *words)
+    assert outcome.status == 0, outcome.text
+
+
 def test_suites_of_any_kernel_pass_on_the_patched_one(harness: Harness) -> None:
     outcome = harness("run", "--suite", "cpuset", "--suite", "zswap")
     assert outcome.status == 0, outcome.text

@@ -23,6 +23,7 @@ pattern_start() {
 	# opened for both ends: writing to a program that ended must be an answer that never comes, not a signal
 	pattern_hold "$pattern_name"
 	defer pattern_end $!
+	ask sleep 0 # what it was told to be (of a group, of a policy) it is once it answers
 }
 
 # a descriptor of its own for each name, as a shell has few
