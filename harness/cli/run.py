@@ -125,6 +125,11 @@ def without(words: list[str], *options: str) -> list[str]:
     return kept
 
 
+def seeded(words: list[str], profile: Profile) -> list[str]:
+    """The command with the seed that was used in place of one that was drawn, or none."""
+    return [*without(words, "--seed"), "--seed", str(profile.seed)]
+
+
 def _show_plan(todo: Any) -> None:
     profile = todo.profile
     click.echo(f"source    {profile.source}")
@@ -153,8 +158,7 @@ def _execute(session: Session, todo: Any) -> int:
         folder, results = run.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
     finally:
         terminal.close()
-    # with the seed that was used, in place of one that was drawn
-    repeat = [*without(words, "--seed"), "--seed", str(todo.profile.seed)] if todo.draws else words
+    repeat = seeded(words, todo.profile) if todo.draws else words
     one = without(repeat, "--suite", "--case", "-k")
     show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one))
     return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.run import _seed, without
+from harness.cli.run import _seed, seeded, without
 from harness.errors import UserError
 from harness.profile import Profile, override
 from harness.suite import catalogue
@@ -41,7 +41,7 @@ def test_a_drawn_seed_is_a_number() -> None:
 
 @pytest.mark.parametrize("words", ["harness run", "harness run --seed random", "harness run --seed=5"])
 def test_the_seed_is_in_the_repeat_command(words: str) -> None:
-    assert without(words.split(), "--seed") == ["harness", "run"]
+    assert seeded(words.split(), Profile(seed=9)) == ["harness", "run", "--seed", "9"]
 
 
 def test_deadlines_grow_for_those_that_heed_it() -> None:
