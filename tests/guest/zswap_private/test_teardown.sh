@@ -35,9 +35,8 @@ after_removal() {
 	verified 1024
 }
 
-case_unbind_with_pages_stored() {
-	direct_node
-	begin
+# unbind_with_pages: the region is unbound with all pages of the pattern process on its node: $all
+unbind_with_pages() {
 	pattern_start -s 4M -k mixed -g "$group"
 	filled 1024
 	expect_direct
@@ -45,6 +44,12 @@ case_unbind_with_pages_stored() {
 	outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
 	note "unbind with $all pages on the node: $outcome"
 	after_removal unbind
+}
+
+case_unbind_with_pages_stored() {
+	direct_node
+	begin
+	unbind_with_pages
 	cxl_bind "$region"
 	cxl_dax "$region"
 	write_file online_movable "$block/state"
@@ -63,13 +68,7 @@ case_unbind_with_pages_stored_in_the_kernel_zone() {
 	outcome write_file online_kernel "$block/state"
 	[ "$outcome" = "done" ] || skip "this kernel has no private memory in a kernel zone ($outcome)"
 	begin
-	pattern_start -s 4M -k mixed -g "$group"
-	filled 1024
-	expect_direct
-	all=$stored
-	outcome timeout 60 sh -c "echo $region >/sys/bus/cxl/drivers/cxl_region/unbind"
-	note "unbind with $all pages on the node: $outcome"
-	after_removal unbind
+	unbind_with_pages
 }
 
 case_delete_with_pages_stored() {
