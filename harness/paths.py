@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,3 +100,32 @@ def make_folder(folder: Path) -> Path:
             hint="choose another one with --cache-dir and --data-dir (HARNESS_CACHE, HARNESS_DATA)",
         ) from reason
     return folder
+
+
+def drop_old(parent: Path, *, keep: int) -> None:
+    """Delete the folders in ``parent`` but the ``keep`` newest by name and those made or changed within a day."""
+    limit = time.time() - 86400
+    for old in sorted(parent.iterdir())[: -keep or None] if parent.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if old.stat().st_mtime < limit:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def make_dated_folder(parent: Path) -> Path:
+    """A new, empty folder whose name sorts by the time of its making, to the millisecond, and does not collide.
+
+    ``20261121-173614-345c0``: local date, time, milliseconds and two random digits, so that two hosts do not choose
+    the same. Raises :class:`EnvironmentFailure` where it cannot be made.
+    """
+    make_folder(parent)
+    while True:
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+        when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+        path = parent / f"{when}-{rest // 1_000_000:03d}{secrets.token_hex(1)}"
+        try:
+            path.mkdir(mode=0o755)
+        except FileExistsError:
+            continue
+        except OSError as reason:
+            raise EnvironmentFailure(f"cannot create the folder {path}: {reason.strerror}") from reason
+        return path

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from harness import guest as guests
 from harness import pipeline, profile
 from harness import topology as topologies
 from harness.errors import UserError
 from harness.guest import Guest
-from harness.paths import default_paths, make_folder
+from harness.paths import default_paths, drop_old, make_dated_folder, make_folder
 from harness.pipeline import BuiltKernel
 from harness.progress import QuietView, StageView
 from harness.pytest_plugin import Options
@@ -24,13 +23,14 @@ from harness.suite.attempt import Limits
 from harness.topology import Topology
 from harness.values import Kernel, KernelConfig
 
+_KEPT_LOGS = 10
 _log = logging.getLogger(__name__)
 
 
 class ProfileProvider:
     """Kernel and guests after a profile and the command line's overrides of it; the folders are the harness's own.
 
-    Logs of the guests are kept below ``<data>/pytest/<time>-<pid>``.
+    Logs of the guests are kept below ``<data>/pytest/<time>``.
     """
 
     def __init__(self, options: Options) -> None:
@@ -51,7 +51,7 @@ class ProfileProvider:
         )
         self._built: BuiltKernel | None = None
         self._machines: dict[str, pipeline.Machine] = {}
-        self._folder = self._paths.data / "pytest" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        self._folder: Path | None = None
         self._number = 0
 
     @property
@@ -88,6 +88,9 @@ class ProfileProvider:
             )
         plan = pipeline.guest_plan(chosen, built, self._machines[chosen.topology])
         self._number += 1
+        if self._folder is None:
+            drop_old(self._paths.data / "pytest", keep=_KEPT_LOGS)
+            self._folder = make_dated_folder(self._paths.data / "pytest")
         folder = make_folder(self._folder / f"guest-{self._number}")
         with _Stages().stage("boot") as progress:
             context = guests.start(plan, folder=folder, paths=self._paths, progress=progress)

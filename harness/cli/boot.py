@@ -18,7 +18,7 @@ from harness import profile as profiles
 from harness.cli.run import chosen_profile, profile_options
 from harness.cli.session import Session, dry_run_option
 from harness.errors import UserError
-from harness.paths import make_folder
+from harness.paths import drop_old, make_dated_folder, make_folder
 from harness.profile import Profile
 
 if TYPE_CHECKING:
@@ -161,10 +161,9 @@ def _log_folder(session: Session, wanted: Path | None) -> Iterator[Path]:
     if wanted is not None:
         yield make_folder(wanted.absolute())
         return
-    parent = make_folder(session.paths.data / "boots")
-    for old in sorted(parent.iterdir())[: -_KEPT_LOGS or None]:
-        shutil.rmtree(old, ignore_errors=True)
-    folder = make_folder(parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1_000_000_000:09d}")
+    parent = session.paths.data / "boots"
+    drop_old(parent, keep=_KEPT_LOGS)
+    folder = make_dated_folder(parent)
     try:
         yield folder
     except KeyboardInterrupt:

@@ -13,16 +13,14 @@
 from __future__ import annotations
 
 import os
-import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from harness.errors import EnvironmentFailure, UserError, nearest
-from harness.paths import Paths, make_folder
+from harness.errors import UserError, nearest
+from harness.paths import Paths, make_dated_folder, make_folder
 from harness.results.junit import junit
 from harness.results.record import MANIFEST_VERSION, RESULTS_VERSION, Manifest, Results
 from harness.store import disk_failure
@@ -69,17 +67,7 @@ class RunFolder:
 
 def create(paths: Paths) -> RunFolder:
     """A new, empty run folder; the name sorts by time and does not collide."""
-    parent = make_folder(paths.runs)
-    for _ in range(20):
-        path = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        try:
-            path.mkdir(mode=0o755)
-        except FileExistsError:
-            continue
-        except OSError as reason:
-            raise EnvironmentFailure(f"cannot create the run folder {path}: {reason.strerror}") from reason
-        return RunFolder(path)
-    raise EnvironmentFailure(f"cannot find a free name for a run folder in {parent}")
+    return RunFolder(make_dated_folder(paths.runs))
 
 
 def find(name: str, *, paths: Paths) -> RunFolder:

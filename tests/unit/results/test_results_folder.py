@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UserError
-from harness.paths import Paths
+from harness.paths import Paths, drop_old
 from harness.results import folder
 from harness.results.record import Manifest, Results
 
@@ -52,3 +54,23 @@ def test_a_damaged_or_newer_file_is_named(paths: Paths) -> None:
     run.write("results.json", '{"version": 99}')
     with pytest.raises(UserError, match="version 99"):
         folder.read_results(run)
+
+
+def test_runs_of_one_second_sort_by_time(paths: Paths) -> None:
+    made = []
+    for _ in range(5):
+        made.append(finished(paths).name)
+        time.sleep(0.002)
+    assert made == sorted(made)
+    assert folder.find("last", paths=paths).name == made[-1]
+
+
+def test_old_logs_go_and_new_ones_stay(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    for name in ("a", "c"):
+        os.utime(tmp_path / name, (0, 0))
+    drop_old(tmp_path, keep=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "d"], "one is old, one was just made"
+    drop_old(tmp_path / "not there", keep=1)
