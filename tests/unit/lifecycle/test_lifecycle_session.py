@@ -26,6 +26,12 @@ from harness.values import Verdict
 LIBRARY = (Path(__file__).parents[2] / "guest" / "lib" / "steps.sh").read_text()
 
 
+@pytest.fixture(autouse=True)
+def files_of_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that is killed leaves its folder behind: in the test's own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @dataclass(frozen=True)
 class Line:
     text: str
