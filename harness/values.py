@@ -109,7 +109,8 @@ class Kernel:
 
     ``vmlinux`` has the PVH entry (stripped of debug information where ``debug_vmlinux`` holds it), ``bzimage`` is there
     where PVH is not. ``modules`` is a folder ``lib/modules/<release>`` parent or None. ``warnings`` maps a source file
-    to the compiler warnings in it. ``key`` is the content key (tree, config, toolchain).
+    to the compiler warnings in it. ``key`` is the content key (tree, config, toolchain). ``gdb_script`` is the kernel's
+    ``vmlinux-gdb.py`` with its modules beside it, where the configuration has GDB_SCRIPTS.
     """
 
     key: str
@@ -123,6 +124,7 @@ class Kernel:
     toolchain: str
     warnings: Mapping[str, tuple[str, ...]]
     digest: str
+    gdb_script: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ _FORMAT = 1  # of the entry: raise it when the way kernels are built or kept cha
 _BUILD_SECONDS = 6 * 3600.0
 _STEP_SECONDS = 600.0
 _SYMBOLS = "Module.symvers"
+GDB_SCRIPT = "vmlinux-gdb.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +302,8 @@ def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, 
         shutil.copyfile(output / "vmlinux", folder / "vmlinux")
     if (output / _SYMBOLS).is_file():
         shutil.copyfile(output / _SYMBOLS, folder / _SYMBOLS)
+    if job.config.enabled("GDB_SCRIPTS"):
+        _keep_gdb_scripts(output, folder)
     if not job.config.enabled("PVH"):
         shutil.copyfile(output / "arch" / ARCHITECTURE / "boot" / "bzImage", folder / "bzImage")
     if "=m\n" in job.config.text:
@@ -331,6 +334,16 @@ def _install_modules(job: Job, worktree: worktrees.Worktree, folder: Path) -> No
         link.unlink()  # they lead to the worktree, which moves on
 
 
+def _keep_gdb_scripts(output: Path, folder: Path) -> None:
+    """The kernel's own gdb commands (Documentation/process/debugging/gdb-kernel-debugging.rst), as ``vmlinux-gdb.py``
+    looks for them: beside itself. In the output folder they are links to the worktree, which moves on."""
+    scripts = folder / "scripts" / "gdb" / "linux"
+    scripts.mkdir(parents=True)
+    shutil.copyfile(output / GDB_SCRIPT, folder / GDB_SCRIPT)
+    for file in (output / "scripts" / "gdb" / "linux").glob("*.py"):
+        shutil.copyfile(file, scripts / file.name)
+
+
 def _objcopy(option: str, source: Path, target: Path) -> None:
     run(["objcopy", option, source, target], deadline=_STEP_SECONDS, error=EnvironmentFailure)
 
@@ -348,6 +361,7 @@ def _kernel(entry: Entry) -> Kernel:
         config=entry.path / "config",
         system_map=entry.path / "System.map",
         debug_vmlinux=optional("vmlinux.debug"),
+        gdb_script=optional(GDB_SCRIPT),
         modules=optional("modules"),
         toolchain=entry.meta["toolchain"],
         warnings={file: tuple(messages) for file, messages in entry.meta["warnings"].items()},

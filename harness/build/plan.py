@@ -36,12 +36,15 @@ class MakePlan:
 
 
 def targets(config: KernelConfig) -> tuple[str, ...]:
-    """What to make: ``vmlinux`` where it has the PVH entry that QEMU boots, else ``bzImage`` too; modules if any."""
+    """What to make: ``vmlinux`` where it has the PVH entry that QEMU boots, else ``bzImage`` too; modules and the gdb
+    scripts if any."""
     wanted = ["vmlinux"]
     if not config.enabled("PVH"):
         wanted.append("bzImage")
     if config.enabled("MODULES"):
         wanted.append("modules")
+    if config.enabled("GDB_SCRIPTS"):
+        wanted.append("scripts_gdb")
     return tuple(wanted)
 
 

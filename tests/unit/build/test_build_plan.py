@@ -62,6 +62,7 @@ def test_paths_do_not_reach_debug_information() -> None:
 def test_targets_follow_the_configuration() -> None:
     assert targets(config()) == ("vmlinux", "bzImage")
     assert targets(config("CONFIG_PVH=y", "CONFIG_MODULES=y")) == ("vmlinux", "modules")
+    assert targets(config("CONFIG_PVH=y", "CONFIG_GDB_SCRIPTS=y")) == ("vmlinux", "scripts_gdb")
 
 
 def test_the_estimate_grows_with_the_options() -> None:
