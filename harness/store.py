@@ -344,10 +344,14 @@ def _write_verified(folder: Path, seen: dict[str, list[int]], started: int) -> N
 
 def folder_size(folder: Path) -> int:
     """The bytes of a folder's files; what vanishes meanwhile counts nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.lstat().st_size
+    total, folders = 0, [os.fspath(folder)]
+    while folders:  # pathlib takes three times as long, which a worktree's 90,000 files make felt
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_size
     return total
 
 
