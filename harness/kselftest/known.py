@@ -101,7 +101,8 @@ class ExpectedSplat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is known of a target. ``absent`` is why a tree may do without it, ``config`` lines as in a ``config``.
 
-    ``timeouts`` maps programs (shell patterns) to seconds; ``memory_mib`` is what the guest needs at least.
+    ``timeouts`` maps programs (shell patterns) to seconds; ``memory_mib`` is what the guest needs at least;
+    ``swap`` are the programs (shell patterns) that are run with swap on.
     """
 
     summary: str = ""
@@ -110,6 +111,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_mib: int = 0
     split: Split | None = None
     timeouts: dict[str, float] = {}
+    swap: tuple[str, ...] = ()
     fail: tuple[Failure, ...] = ()
     skip: tuple[Skip, ...] = ()
     splat: tuple[ExpectedSplat, ...] = ()
@@ -125,6 +127,10 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def splats(self, program: str, now: Circumstances) -> tuple[str, ...]:
         """The splats that a program provokes, as regular expressions."""
         return tuple(one.pattern for one in self.splat if fnmatchcase(program, one.program) and one.when.holds(now))
+
+    def swaps(self, program: str) -> bool:
+        """Whether a program is run with swap on."""
+        return any(fnmatchcase(program, pattern) for pattern in self.swap)
 
     def timeout(self, program: str) -> float | None:
         """A program's own deadline in seconds, where it has one."""

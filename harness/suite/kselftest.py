@@ -96,7 +96,8 @@ def _program(
     inner = [(skip.file, skip.arguments, skip.reason) for skip in skips if skip.file]
     if len(words) > 1:  # it starts programs of its own, which were built beside it
         inner += [(lost, "*", f"it was not built: {why.text}") for lost, why in built.unbuilt.items() if lost != file]
-    stand_ins = [word for entry in inner for word in ("-s", "|".join(map(_field, entry)))]
+    options = [word for entry in inner for word in ("-s", "|".join(map(_field, entry)))]
+    options += ["-w"] if known.swaps(name) else []
     own = known.timeout(name)
     factor = _TCG_FACTOR if now.accel == Accel.TCG else 1.0
     limit = own or (_NO_DEADLINE if timeout == 0 else factor * (timeout or DEFAULT_TIMEOUT))
@@ -108,7 +109,7 @@ def _program(
         cases=(PROGRAM,),
         options={},
         timeout=limit,
-        words=("sh", runner, *stand_ins, f"{suite}/{name}:{PROGRAM}", built.target, *_started(built, words)),
+        words=("sh", runner, *options, f"{suite}/{name}:{PROGRAM}", built.target, *_started(built, words)),
         known=tuple(
             Expectation(case=one.case, reason=one.reason, sometimes=one.sometimes) for one in known.failures(name, now)
         ),

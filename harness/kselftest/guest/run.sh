@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# run.sh [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
+# run.sh [-w] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
 #
 # Runs a program of the kernel's selftests in its target's folder, in a copy-on-write view of what was packed, since some
 # write beside themselves. NAME (suite/program:case) marks its begin and end in the kernel log. Each -s puts a stand-in
 # in the place of a FILE that the program starts, which skips with REASON where its ARGUMENTS match the shell pattern.
+# With -w the guest's swap disk (HARNESS_SWAP) is on while the program runs.
 # Exit status: the program's; 126 where it cannot be started.
 here=${0%/*}
 base=${KSELFTEST_RUN:-/run/harness/kselftest}
 kmsg=${KTAP_KMSG:-/dev/kmsg}
-skips=''
+skips='' disk=''
 
 cannot() {
 	echo "kselftest: $1" >&2
@@ -50,15 +51,21 @@ restore() {
 	rm -f .harness/skips .harness/files
 }
 
-while getopts s: option; do
+swap_on() {
+	[ -b "$disk" ] || cannot "the guest has no swap disk $disk"
+	{ mkswap "$disk" >/dev/null && swapon "$disk"; } || cannot "no swap on $disk"
+}
+
+while getopts s:w option; do
 	case $option in
 	s) skips="$skips$OPTARG
 " ;;
+	w) disk=${HARNESS_SWAP:-/dev/harness/swap} ;;
 	*) exit 126 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 3 ] || cannot "usage: run.sh [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
+[ $# -ge 3 ] || cannot "usage: run.sh [-w] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
 name=$1 target=$2
 shift 2
 
@@ -80,7 +87,9 @@ export PATH LD_LIBRARY_PATH
 # a program that forks with results in its buffer tells them again and again; kselftest's own runner has stdbuf for it
 [ ! -e "$here/lib/line-buffered.so" ] || export LD_PRELOAD="$here/lib/line-buffered.so"
 unset KTAP_PROGRAM
+[ -z "$disk" ] || swap_on
 "$@" </dev/null
 status=$?
+[ -z "$disk" ] || swapoff "$disk" || echo "kselftest: swap on $disk does not end" >&2
 mark end
 exit $status

@@ -145,3 +145,9 @@ def test_options_are_optional_and_leave_the_profile_its_own(tmp_path: Path) -> N
     modular = fragment({"mm": {"TEST_HMM": "m"}}, {"mm": Known()}, asked={"MODULES": "y"})
     assert modular is not None and "CONFIG_TEST_HMM=m" in modular.body
     assert fragment({"mm": {"GUP_TEST": "y"}}, {"mm": Known()}, asked={"GUP_TEST": "y"}) is None
+
+
+def test_swap_is_on_where_a_program_wants_it(mm: BuiltTarget) -> None:
+    programs = chosen(mm, Known(split=SPLIT, swap=("c*",)))
+    assert "-w" in programs["cow"].words[: programs["cow"].words.index("mm")]
+    assert "-w" not in programs["thp"].words

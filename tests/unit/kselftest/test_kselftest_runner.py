@@ -28,7 +28,7 @@ def write(path: Path, text: str) -> None:
 
 
 def run(here: Path, *words: str) -> Completed:
-    env = {"KSELFTEST_HERE": str(here), "KTAP_KMSG": str(here / "kmsg")}
+    env = {"KSELFTEST_HERE": str(here), "KTAP_KMSG": str(here / "kmsg"), "HARNESS_SWAP": str(here / "no disk")}
     return process.run(["sh", GUEST_FILES / "run.sh", *words], deadline=20, check=False, env=env)
 
 
@@ -46,8 +46,16 @@ def test_a_program_killed_by_a_signal_says_so(here: Path) -> None:
     assert run(here, NAME, "demo", "./prog").returncode == 139
 
 
-@pytest.mark.parametrize("words", [(NAME, "nowhere", "./prog"), (NAME, "demo"), ("-x",), ("-s", "a/b|*|c", NAME, "demo",
-                                                                                        "./prog")])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        (NAME, "nowhere", "./prog"),
+        (NAME, "demo"),
+        ("-x",),
+        ("-w", NAME, "demo", "./prog"),  # there is no such disk
+        ("-s", "a/b|*|c", NAME, "demo", "./prog"),
+    ],
+)
 def test_what_cannot_be_started_is_no_pass(here: Path, words: tuple[str, ...]) -> None:
     done = run(here, *words)
     assert done.returncode == 126 and done.error_text
