@@ -53,6 +53,11 @@ class Paths:
         return self.project / "tests" / "guest"
 
     @property
+    def sequences(self) -> Path:
+        """Sequences of the lifecycle suite that were found once."""
+        return self.project / "tests" / "lifecycle"
+
+    @property
     def mutants(self) -> Path:
         """Small breakages of our series, a patch each, that the suites must find."""
         return self.project / "tests" / "mutants"

@@ -94,13 +94,16 @@ class Machine:
     payload: Payload
 
 
-def check(profile: Profile, *, paths: Paths) -> Topology:
-    """What can be refused before anything is fetched or built: every name, and the topology's own sense."""
+def check(profile: Profile, *, paths: Paths, topology: Topology | None = None) -> Topology:
+    """What can be refused before anything is fetched or built: every name, and the topology's own sense.
+
+    ``topology`` stands in place of the one that the profile names.
+    """
     source.parse(profile.source)
     if profile.series:
         series.parse(profile.series, paths=paths)
     merge([kconfig.parse_request(text) for text in profile.config], paths.kconfigs)
-    topology = topologies.load(profile.topology, paths=paths)
+    topology = topology or topologies.load(profile.topology, paths=paths)
     topologies.check(topology)
     return topology
 
@@ -209,9 +212,14 @@ def _payload_for(built: BuiltKernel, profile: Profile, *, paths: Paths, store: S
     return payload.payload(paths=paths, store=store, progress=progress, modules=modules, extra=extra)
 
 
-def machine_for(profile: Profile, *, paths: Paths, store: Store, stages: Stages) -> Machine:
-    """The root file system, the guest tests, QEMU, the topology and the accelerator that the profile asks for."""
-    topology = check(profile, paths=paths)
+def machine_for(
+    profile: Profile, *, paths: Paths, store: Store, stages: Stages, topology: Topology | None = None
+) -> Machine:
+    """The root file system, the guest tests, QEMU, the topology and the accelerator that the profile asks for.
+
+    ``topology`` stands in place of the one that the profile names.
+    """
+    topology = check(profile, paths=paths, topology=topology)
     with stages.stage("image") as stage:
         rootfs = image.rootfs(profile.image, paths=paths, store=store, progress=stage)
         tests = payload.payload(paths=paths, store=store, progress=stage)

@@ -27,12 +27,13 @@ from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.results.recorder import Recorder
-from harness.store import Store, disk_failure
+from harness.store import Store, disk_failure, folder_digest, value_digest
 from harness.suite import catalogue
 from harness.suite import kselftest as foreign_suites
 from harness.suite.attempt import Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.runner import Runner
+from harness.topology import Topology
 from harness.values import CaseResult, KernelConfig, QemuPlan
 
 _DMESG_SECONDS = 20.0
@@ -44,12 +45,14 @@ class RunPlan:
     """What a run will do, as far as it can be known before anything is fetched: for ``--dry-run``.
 
     ``selftests`` are those of the kernel's tree: their programs are known, ``keyword`` is applied, once it is there.
+    ``topology`` stands in place of the one that the profile names.
     """
 
     profile: Profile
     selections: tuple[Selection, ...]
     selftests: tuple[kselftest.Wanted, ...] = ()
     keyword: str = ""
+    topology: Topology | None = None
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -62,10 +65,29 @@ class RunPlan:
         """Whether a case depends on the seed."""
         return any(one.program.stress or one.program.hosted is not None for one in self.selections)
 
+    def from_the_host(self, paths: Paths) -> str | None:
+        """The digest of what decides selected tests that run from the host: their code, their sequences, what is known.
 
-def plan(profile: Profile, *, selection: Sequence[str] = (), keyword: str = "", paths: Paths) -> RunPlan:
+        None where all that is selected runs from the guest tests' image.
+        """
+        parts: list[str] = []
+        if any(one.program.hosted is not None for one in self.selections):
+            parts += [folder_digest(paths.sequences), folder_digest(Path(lifecycle.__file__).parent, "*.py")]
+        if self.selftests:
+            parts.append(folder_digest(Path(kselftest.__file__).parent / "known"))
+        return value_digest(parts) if parts else None
+
+
+def plan(
+    profile: Profile,
+    *,
+    selection: Sequence[str] = (),
+    keyword: str = "",
+    paths: Paths,
+    topology: Topology | None = None,
+) -> RunPlan:
     """Check what can be checked beforehand and select the cases; raises :class:`UserError`."""
-    pipeline.check(profile, paths=paths)
+    pipeline.check(profile, paths=paths, topology=topology)
     names = selection or profile.suites
     selftests = [wanted for name in names if kselftest.is_request(name) for wanted in kselftest.parse(name)]
     ours = [name for name in names if not kselftest.is_request(name)]
@@ -76,12 +98,18 @@ def plan(profile: Profile, *, selection: Sequence[str] = (), keyword: str = "", 
         selections = catalogue.select(
             paths.guest_tests, ours, keyword=keyword, hosted=hosted, may_be_empty=bool(selftests)
         )
-    return RunPlan(profile=profile, selections=selections, selftests=tuple(dict.fromkeys(selftests)), keyword=keyword)
+    return RunPlan(
+        profile=profile,
+        selections=selections,
+        selftests=tuple(dict.fromkeys(selftests)),
+        keyword=keyword,
+        topology=topology,
+    )
 
 
 def _lifecycle(profile: Profile, paths: Paths) -> lifecycle.Lifecycle:
     return lifecycle.Lifecycle(
-        folder=paths.project / "tests" / "lifecycle",
+        folder=paths.sequences,
         guest_tests=paths.guest_tests,
         seed=profile.seed,
         seconds=profile.stress_seconds or lifecycle.SECONDS,
@@ -192,7 +220,9 @@ class _Run:
     def go(self) -> None:
         """All stages; raises what a stage raises."""
         profile = self.todo.profile
-        self.machine = pipeline.machine_for(profile, paths=self.paths, store=self.store, stages=self.recorder)
+        self.machine = pipeline.machine_for(
+            profile, paths=self.paths, store=self.store, stages=self.recorder, topology=self.todo.topology
+        )
         try:
             built = pipeline.kernel_for(
                 profile,
@@ -258,7 +288,9 @@ class _Run:
                 plan=self.plan,
                 command=self.command,
                 started=self.started,
-                cache=self.paths.cache,
+                paths=self.paths,
+                keyword=self.todo.keyword,
+                from_the_host=self.todo.from_the_host(self.paths),
             )
         )
 

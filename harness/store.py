@@ -282,6 +282,12 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_digest(folder: Path, pattern: str = "*") -> str:
+    """A SHA-256 over the names and contents of a folder's files (not those of its folders) that match."""
+    files = sorted(path for path in folder.glob(pattern) if path.is_file())
+    return value_digest([(path.name, file_digest(path)) for path in files])
+
+
 def value_digest(*values: Any) -> str:
     """A SHA-256 over JSON-able values, in hex: the key of what they decide."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

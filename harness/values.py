@@ -243,7 +243,8 @@ class Verdict(enum.StrEnum):
 class CaseResult:
     """One case: ``suite`` / ``program`` / ``case``; ``reason`` says why for all but PASS; ``seconds`` of wall time.
 
-    ``diagnostics`` are its ``#`` lines and console lines worth showing, ``splat`` the title of a kernel splat.
+    ``diagnostics`` are its ``#`` lines and console lines worth showing, ``splat`` the title of a kernel splat and
+    ``fingerprint`` that of the splat.
     """
 
     suite: str
@@ -254,6 +255,7 @@ class CaseResult:
     seconds: float = 0.0
     diagnostics: tuple[str, ...] = ()
     splat: str | None = None
+    fingerprint: str | None = None
 
     @property
     def name(self) -> str:

@@ -195,7 +195,7 @@ class _Work:
             plan=self.plan,
             command=self.command,
             started=self.started,
-            cache=self.paths.cache,
+            paths=self.paths,
         )
         digests = {one.name: one.patch.digest for one in self.todo.mutants}
         decides = written.decides | {"mutants": digests, "full": self.todo.full}

@@ -6,6 +6,7 @@
     manifest.json  results.json  junit.xml                what decided it, what came out
     config  series/                                       the final .config, the patches
     failure.log                                           the whole output of the command that made the run fail
+    reruns/<number>/                                      guests and outputs of failed cases that were run again
     guests/1/  console.log  console.raw  qemu.argv  dmesg.txt    a folder a guest (a crashed one is replaced)
     ktap/<suite>/<program>.ktap                           each program's output as received
 """
@@ -21,6 +22,7 @@ import msgspec
 
 from harness.errors import UserError, nearest
 from harness.paths import Paths, make_dated_folder, make_folder
+from harness.results import older
 from harness.results.junit import junit
 from harness.results.record import MANIFEST_VERSION, RESULTS_VERSION, Manifest, Results
 from harness.store import disk_failure
@@ -88,12 +90,20 @@ def find(name: str, *, paths: Paths) -> RunFolder:
 
 def read_results(folder: RunFolder) -> Results:
     """``results.json``; raises :class:`UserError` where it is damaged or from a newer harness."""
-    return _read(folder.path / "results.json", Results, RESULTS_VERSION)
+    return older.results(_read(folder.path / "results.json", Results, RESULTS_VERSION))
 
 
 def read_manifest(folder: RunFolder) -> Manifest:
     """``manifest.json``; raises :class:`UserError` where it is damaged or from a newer harness."""
-    return _read(folder.path / "manifest.json", Manifest, MANIFEST_VERSION)
+    return read_manifest_file(folder.path / "manifest.json")
+
+
+def read_manifest_file(file: Path) -> Manifest:
+    """A manifest by its file, as :func:`read_manifest`."""
+    try:
+        return older.manifest(_read(file, Manifest, MANIFEST_VERSION))
+    except (KeyError, TypeError, AttributeError, ValueError) as reason:
+        raise UserError(f"{file} is damaged: {reason!r} where version 1 has something else") from None
 
 
 _T = TypeVar("_T", Manifest, Results)

@@ -8,16 +8,19 @@ a newer one.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from harness.store import value_digest
 from harness.values import CaseResult, Verdict
 
-MANIFEST_VERSION = 1
-RESULTS_VERSION = 1
+MANIFEST_VERSION = 2
+RESULTS_VERSION = 2
 
 # The gravest first: a run is as bad as the worst thing in it.
 _GRAVITY = (
@@ -38,7 +41,7 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One case as it is written to ``results.json``."""
+    """One case as it is written to ``results.json``; ``fingerprint`` is that of a failure (:func:`fingerprint`)."""
 
     suite: str
     program: str
@@ -48,6 +51,18 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     diagnostics: tuple[str, ...] = ()
     splat: str | None = None
+    fingerprint: str = ""
+
+    @property
+    def name(self) -> str:
+        """``suite/program:case``, as ``--case`` takes it."""
+        return f"{self.suite}/{self.program}:{self.case}"
+
+
+class RerunRecord(CaseRecord, frozen=True, kw_only=True):
+    """A failed case run again on a fresh guest; ``attempt`` counts from 1. It changes nothing in the verdict."""
+
+    attempt: int
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +78,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """``results.json``. ``verdict`` is the run's own; ``interrupted`` where the user stopped it."""
+    """``results.json``. ``verdict`` is the run's own; ``interrupted`` where the user stopped it.
+
+    ``reruns`` (from version 2 on) are failed cases run again afterwards, which decide nothing.
+    """
 
     version: int = RESULTS_VERSION
     run: str
@@ -74,19 +92,41 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageRecord, ...]
     cases: tuple[CaseRecord, ...]
     failure: Failure | None = None
+    reruns: tuple[RerunRecord, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """``manifest.json``. ``decides`` alone brings the same run back; ``circumstances`` may differ between two runs."""
+    """``manifest.json``: ``decides`` is what was run, by content; ``circumstances`` may differ between two runs."""
 
     version: int = MANIFEST_VERSION
     decides: dict[str, Any]
     circumstances: dict[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of ``decides``: two runs that have it in common ran the same thing."""
+        return value_digest(self.decides)
+
+
+def fingerprint(verdict: str, reason: str) -> str:
+    """Twelve hex digits that a failure without a splat keeps from run to run: its verdict and reason, no numbers."""
+    words = re.sub(r"0x[0-9a-fA-F]+|(?<![A-Za-z_])\d[\d.,:]*", "N", reason)
+    return hashlib.sha256(f"{verdict}\n{' '.join(words.split())}".encode("utf-8", "replace")).hexdigest()[:12]
+
 
 def case_record(result: CaseResult) -> CaseRecord:
     """A case's result in the form that is written."""
-    return CaseRecord(
+    return CaseRecord(**_written(result))
+
+
+def rerun_record(result: CaseResult, attempt: int) -> RerunRecord:
+    """The same of a case that was run again."""
+    return RerunRecord(**_written(result), attempt=attempt)
+
+
+def _written(result: CaseResult) -> dict[str, Any]:
+    bad = not result.verdict.good
+    return dict(
         suite=result.suite,
         program=result.program,
         case=result.case,
@@ -95,6 +135,9 @@ def case_record(result: CaseResult) -> CaseRecord:
         seconds=round(result.seconds, 3),
         diagnostics=result.diagnostics,
         splat=result.splat,
+        fingerprint=(result.fingerprint or fingerprint(result.verdict.value, result.splat or result.reason))
+        if bad
+        else "",
     )
 
 

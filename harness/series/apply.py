@@ -100,7 +100,7 @@ def _kept(repository: Repository, tree: Tree, series: Series) -> AppliedSeries |
 
 def _contained(repository: Repository, tree: Tree, series: Series) -> AppliedSeries | None:
     """The answer for a range of commits that the tree's own history ends with or goes through."""
-    commits = [_commit_of(patch) for patch in series.patches]
+    commits = [commit_of(patch) for patch in series.patches]
     if not series.spec.startswith("git:") or None in commits or not commits or "path" not in tree.origin:
         return None
     known = [commit for commit in commits if commit is not None]
@@ -113,8 +113,8 @@ def _contained(repository: Repository, tree: Tree, series: Series) -> AppliedSer
     return AppliedSeries(tree=under, series=series, commit=tree.commit, tree_id=tree.tree_id, commits=tuple(known))
 
 
-def _commit_of(patch: Patch) -> str | None:
-    """The commit that git format-patch wrote a mail from."""
+def commit_of(patch: Patch) -> str | None:
+    """The commit that git format-patch wrote a mail from, or None."""
     word = patch.content[5:].split(b" ", 1)[0].decode("ascii", "replace") if patch.content[:5] == b"From " else ""
     return word if is_object_name(word) and set(word) != {"0"} else None
 

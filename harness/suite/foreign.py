@@ -204,7 +204,7 @@ class ForeignJudge:
         said = f"; the program itself: {own.verdict} {own.reason}" if own is not None else ""
         lines = [f"console: {line}" for splat in splats for line in splat.lines[:_SPLAT_SHOWN]]
         seconds = own.seconds if own is not None else 0.0
-        return self._result(PROGRAM, Verdict.CRASH, f"{first}{said}", seconds, lines, splat=first)
+        return self._result(PROGRAM, Verdict.CRASH, f"{first}{said}", seconds, lines, splat=splats[0])
 
     def _result(
         self,
@@ -214,7 +214,7 @@ class ForeignJudge:
         seconds: float,
         diagnostics: Sequence[str],
         *,
-        splat: str | None = None,
+        splat: Splat | None = None,
     ) -> CaseResult:
         lines = list(diagnostics)
         if not verdict.good and case == PROGRAM and splat is None:
@@ -227,7 +227,8 @@ class ForeignJudge:
             reason=reason or ("" if verdict is Verdict.PASS else "no reason given"),
             seconds=max(0.0, seconds),
             diagnostics=tuple(lines),
-            splat=splat,
+            splat=splat.title if splat is not None else None,
+            fingerprint=splat.fingerprint if splat is not None else None,
         )
 
 

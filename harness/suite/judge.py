@@ -287,6 +287,7 @@ class Judge:
             seconds=max(0.0, case.ended - case.begun),
             diagnostics=tuple(lines),
             splat=splats[0].title if splats else None,
+            fingerprint=splats[0].fingerprint if splats else None,
         )
 
     def _status_complaint(self, status: int, missing: Sequence[str]) -> str | None:
