@@ -16,6 +16,7 @@ from typing import Any
 from harness.errors import GuestError, HarnessError
 from harness.suite.catalogue import Program
 from harness.suite.foreign import ForeignJudge, ForeignProgram
+from harness.suite.host_requests import HostedMachine, HostRequests
 from harness.suite.judge import Judge
 from harness.suite.machine import CommandResult, Machine
 from harness.values import CaseResult, Verdict
@@ -104,6 +105,7 @@ class Attempt:
         self._on_hang = on_hang
         self._on_output = on_output
         self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _End] = queue.SimpleQueue()
+        self._host = HostRequests(machine) if program.asks and isinstance(machine, HostedMachine) else None
         self._stopping = False
         self._ended = False
         self._shown: str | None = None
@@ -132,8 +134,8 @@ class Attempt:
                 if result.case in self.remaining:
                     self.remaining = tuple(case for case in self.remaining if case != result.case)
                 yield result
-                if result.verdict is Verdict.CRASH:
-                    self.spoilt = self.spoilt or f"{result.name} left the kernel with: {result.splat}"
+                if left := self._left_by(result):
+                    self.spoilt = self.spoilt or left
                     if self._replaceable:
                         return
         except KeyboardInterrupt:
@@ -146,8 +148,17 @@ class Attempt:
                 self.stuck = self._thread.is_alive()
             self._stopping = True
             unsubscribe()
+            if self._host is not None:
+                self._host.close()
             if isinstance(self._program, ForeignProgram):
                 self.remaining = ()  # what it would have run is not known: it is one thing, run once
+
+    def _left_by(self, result: CaseResult) -> str:
+        """Why the guest is not fit for another case after this one, empty where it is."""
+        if result.verdict is Verdict.CRASH:
+            return f"{result.name} left the kernel with: {result.splat}"
+        why = self._judge.spoilt_by.get(result.case) if isinstance(self._judge, Judge) else None
+        return f"{result.name} needs it gone: {why}" if why else ""
 
     def _events(self) -> Iterator[CaseResult]:
         """What the judge makes of the streams, until the program's end."""
@@ -247,6 +258,7 @@ class Attempt:
         """On a thread of its own: run the program to its end."""
         deadline = self._limits.seconds(self._program, self._program.timeout) + _MARGIN
         environment = {"KTAP_PROGRAM": self._program.full_name} | self._limits.environment
+        environment |= {"KTAP_HOST": "yes"} if self._host is not None else {}
         try:
             result = self._machine.run(
                 command(self._program, self._cases), deadline=deadline, on_line=self._read, env=environment
@@ -261,6 +273,8 @@ class Attempt:
             time.sleep(0.01)  # a flood waits in the guest, not in our memory
         if not self._stopping:
             self._queue.put(_Line(line))
+            if self._host is not None:
+                self._host.hear(line)
 
     def _hear(self, line: Any) -> None:
         if not self._stopping and self._queue.qsize() < _CONSOLE_BACKLOG:

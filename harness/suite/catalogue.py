@@ -28,6 +28,7 @@ _C_CASE = re.compile(r"^KTAP_CASE\((\w+)\)", re.MULTILINE)
 _CASE_NAME = re.compile(r"[\w.+-]{1,100}")
 _OPTION = re.compile(r"(?:CONFIG_(\w+)=(.+)|# CONFIG_(\w+) is not set)$")
 _STRESS = "HARNESS_STRESS"  # a program that goes on for that long names it
+_ASKS = "/lib/host.sh"  # a program that asks something of the host has it
 _SETTINGS = ("timeout", "case_timeout")
 
 
@@ -37,8 +38,9 @@ class Program:
 
     ``options`` maps Kconfig names (without ``CONFIG_``) to the value needed; ``timeout`` is in seconds for the whole
     program, ``case_timeout`` for one case or None, both before scaling. ``stress`` says that the program goes on for as
-    long as the run's stress length says, which its deadlines are made longer by. ``hosted`` runs the cases from the
-    host instead (the runner, the program, the cases → each result): nothing is started in the guest by the runner.
+    long as the run's stress length says, which its deadlines are made longer by; ``asks`` that it has requests for the
+    host (:mod:`harness.suite.host_requests`). ``hosted`` runs the cases from the host instead (the runner, the program,
+    the cases → each result): nothing is started in the guest by the runner.
     """
 
     suite: str
@@ -49,6 +51,7 @@ class Program:
     timeout: float
     case_timeout: float | None = None
     stress: bool = False
+    asks: bool = False
     hosted: Callable[[Any, Program, Sequence[str]], Iterator[CaseResult]] | None = None
 
     @property
@@ -116,6 +119,7 @@ def program(source: Path) -> Program:
     if twin.exists():
         raise UserError(f"{source.name} and {twin.name} in {home} have the same name", hint="rename one of them")
     settings = read_settings(home / "settings")
+    text = source.read_text("utf-8", "replace")
     return Program(
         suite=home.name,
         name=source.stem,
@@ -124,7 +128,8 @@ def program(source: Path) -> Program:
         options=read_options(home / "config"),
         timeout=settings.get("timeout", DEFAULT_TIMEOUT),
         case_timeout=settings.get("case_timeout"),
-        stress=_STRESS in source.read_text("utf-8", "replace"),
+        stress=_STRESS in text,
+        asks=_ASKS in text,
     )
 
 

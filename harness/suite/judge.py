@@ -19,6 +19,7 @@ from harness.values import CaseResult, Verdict
 
 WHOLE_PROGRAM = "*"  # stands for the program itself, where what is wrong is not one case's
 EXPECT_SPLAT = "expect-splat:"
+SPOILT = "spoilt:"
 
 _DIAGNOSTICS_LIMIT = 200
 _CONSOLE_SHOWN = 30
@@ -69,6 +70,7 @@ class Judge:
         self._skip_all = ""  # of a plan of none: "1..0 # SKIP reason"
         self._whole_verdict = Verdict.FAIL
         self.any_case_begun = False  # whether the program came as far as a case
+        self.spoilt_by: dict[str, str] = {}  # cases that say that the guest must not be used on, with their reason
 
     @property
     def running(self) -> str | None:
@@ -182,6 +184,8 @@ class Judge:
         self._note(said)
         if said.startswith(EXPECT_SPLAT) and self._running is not None:
             self._cases[self._running].expected.append(said.removeprefix(EXPECT_SPLAT).strip())
+        if said.startswith(SPOILT) and self._running is not None:
+            self.spoilt_by.setdefault(self._running, said.removeprefix(SPOILT).strip() or "no reason given")
 
     def _note(self, said: str) -> None:
         name = self._running or next(reversed(self._cases))

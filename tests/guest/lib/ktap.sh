@@ -50,6 +50,8 @@
 #	expect_fail CMD…		it fails (with whatever reason); its output is in $output
 #	expect_errno ERRNO CMD…		it fails and says so: `expect_errno EBUSY write_file 1 "$file"`
 #	expect_splat REGEX		announce a kernel splat that this case provokes (extended regular expression on its title)
+#	spoil REASON			this machine cannot be made as it was: the next case gets another, and what is left
+#					behind is no failure
 #	wait_for SECONDS CMD…		poll until it succeeds; fails the case when it does not
 #	write_file TEXT PATH		write to an existing file; the reason of a failure in words
 #	read_value NAME PATH		the file's first line into a variable, without a process where that works
@@ -265,6 +267,11 @@ expect_splat() {
 	printf '<3>harness: case expects %s %s\n' "$ktap_program:$ktap_case" "$1" 2>/dev/null >>"$ktap_kmsg" || :
 }
 
+spoil() {
+	echo "$*" >>"$KTAP_TMP/spoilt"
+	ktap_comment "spoilt: $*"
+}
+
 wait_for() {
 	ktap_limit=$1
 	shift
@@ -384,7 +391,7 @@ ktap_finish() {
 		echo "the case called exit" >"$KTAP_TMP/failed"
 	fi
 	ktap_clean_up
-	if ktap_left_behind "$ktap_before"; then
+	if ! [ -e "$KTAP_TMP/spoilt" ] && ktap_left_behind "$ktap_before"; then
 		ktap_comment "left behind (< before, > after):$ktap_nl$ktap_diff"
 		echo "the case left state behind" >>"$KTAP_TMP/failed"
 	fi
@@ -567,7 +574,7 @@ ktap_main() {
 	ktap_before=$ktap_now
 	for ktap_case in $ktap_selected; do
 		ktap_number=$((ktap_number + 1))
-		rm -f "$KTAP_TMP/failed" "$KTAP_TMP/skipped" "$KTAP_TMP/xfail"
+		rm -f "$KTAP_TMP/failed" "$KTAP_TMP/skipped" "$KTAP_TMP/xfail" "$KTAP_TMP/spoilt"
 		ktap_mark begin
 		ktap_run_case >>"$KTAP_TMP/output" 2>&1 &
 		ktap_child=$!
@@ -586,10 +593,10 @@ ktap_main() {
 			ktap_emit "not ok $ktap_number $ktap_case"
 			;;
 		esac
-		[ "$ktap_status" -eq 0 ] || {
+		if [ "$ktap_status" -ne 0 ] || [ -e "$KTAP_TMP/spoilt" ]; then
 			ktap_snapshot # what a failed case left behind is not the next one's
 			ktap_before=$ktap_now
-		}
+		fi
 	done
 	if [ "$ktap_result" -eq 0 ] && [ "$ktap_skips" -eq "$ktap_count" ]; then
 		ktap_result=4

@@ -16,7 +16,7 @@ import pytest
 from harness import process
 
 HELPERS = Path(__file__).parents[2] / "guest" / "helpers"
-NAMES = ("membind", "nodepages", "pagemove", "pattern")
+NAMES = ("membind", "nodepages", "pagemove", "pattern", "pciconfig")
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wstrict-prototypes")
 PAGE = 4096
 
@@ -188,3 +188,23 @@ def test_pattern_ends_soon_when_told_to(helpers: Path) -> None:
     )
     assert (completed.returncode, completed.text.splitlines()[-1]) == (0, "verify good=16 bad=0")
     assert time.monotonic() - begin < 5
+
+
+def test_pciconfig_finds_capabilities_and_writes_registers(helpers: Path, tmp_path: Path) -> None:
+    space = bytearray(4096)
+    space[0x34] = 0x40
+    space[0x40:0x42] = bytes([0x05, 0x80])  # MSI, then PCI Express
+    space[0x80:0x82] = bytes([0x10, 0x00])
+    space[0x98:0x9A] = (0x7C0).to_bytes(2, "little")
+    space[0x100:0x104] = (0x14000000 | 0x0003).to_bytes(4, "little")  # serial number, then AER
+    space[0x140:0x144] = 0x0001.to_bytes(4, "little")
+    space[0x154:0x158] = 0xE000.to_bytes(4, "little")
+    (tmp_path / "config").write_bytes(space)
+    assert run(helpers, "pciconfig", str(tmp_path), "express", "0x18.w").text == "0x7c0\n"
+    assert run(helpers, "pciconfig", str(tmp_path), "aer", "0x14").text == "0xe000\n"
+    assert run(helpers, "pciconfig", str(tmp_path), "aer", "0x14", "0x2000").returncode == 0
+    assert (tmp_path / "config").read_bytes()[0x150:0x15C] == bytes(4) + 0x2000.to_bytes(4, "little") + bytes(4)
+    assert run(helpers, "pciconfig", str(tmp_path), "msi", "0").returncode == 2
+    (tmp_path / "config").write_bytes(bytes(4096))
+    assert run(helpers, "pciconfig", str(tmp_path), "aer", "0").returncode == 1
+    assert run(helpers, "pciconfig", str(tmp_path / "none"), "aer", "0").returncode == 2
