@@ -198,9 +198,7 @@ class Session:
                 self._mark_seen = max(self._mark_seen, int(number) if number.isdigit() else 0)
                 self._marked.notify_all()
             return
-        splat = self._scanner.feed(text)
-        if splat is not None:
-            self.splats.append(splat)
+        self.splats += self._scanner.feed(text)
 
 
 def _qemu_name(machine: TalkingMachine, serial: int) -> str:

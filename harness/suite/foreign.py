@@ -83,14 +83,13 @@ class ForeignJudge:
 
     def console(self, text: str, now: float) -> list[CaseResult]:
         """A line of the kernel's console."""
-        splat = self._scanner.feed(text)
+        splats = self._scanner.feed(text)
         mark = case_mark(text)
         if mark is not None:
             self._end_marked = self._end_marked or mark[:2] == ("end", f"{self._program.full_name}:{PROGRAM}")
             return []
         self._console.append(text)
-        if splat is not None:
-            self._splats.append(splat)
+        self._splats += splats
         return []
 
     def tick(self, now: float, *, patience: float) -> list[CaseResult]:

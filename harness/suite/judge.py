@@ -127,9 +127,7 @@ class Judge:
         if case is None:
             return []
         case.console.append(text)
-        splat = self._scanner.feed(text)
-        if splat is not None:
-            case.splats.append(splat)
+        case.splats += self._scanner.feed(text)
         return []
 
     def tick(self, now: float, *, patience: float) -> list[CaseResult]:

@@ -37,7 +37,7 @@ KNOWN = {
     "kmemleak": ("kmemleak", "kmemleak: 5 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", ""),
     "sysfs": ("sysfs", "sysfs: cannot create duplicate filename '/devices/platform/ACPI0017:00", "sysfs_warn_dup"),
     "panic": ("panic", "Kernel panic - not syncing: VFS: Unable to mount root fs on", "mount_root_generic"),
-    "debugvm": ("badpage", "page dumped because: VM_BUG_ON_PAGE(PageTail(page))", "migrate_folio_move"),
+    "debugvm": ("debugvm", "page dumped because: VM_BUG_ON_PAGE(PageTail(page))", "migrate_folio_move"),
     "warn-message": ("warning", "cxl_region region0: decoder_reset of a busy region (WARNING: at ", "commit_store"),
     "unknown-cut-here": ("unknown", "frobnicator overflowed its capacitor", "frobnicate"),
     "unknown-trace": ("unknown", "a call trace of no known kind, after: frobnicator: something odd", "frobnicate"),
@@ -52,7 +52,7 @@ def lines(name: str) -> list[str]:
 
 def scan(text: list[str]) -> list[Splat]:
     scanner = SplatScanner()
-    found = [splat for line in text if (splat := scanner.feed(line)) is not None]
+    found = [splat for line in text for splat in scanner.feed(line)]
     scanner.flush()
     return found
 
@@ -170,7 +170,7 @@ def test_two_in_a_row_are_two() -> None:
 
 def test_a_gap_in_time_ends_one() -> None:
     scanner = SplatScanner()
-    splat = scanner.feed("[    1.000000] BUG: scheduling while atomic: sh/1/0x2")
+    (splat,) = scanner.feed("[    1.000000] BUG: scheduling while atomic: sh/1/0x2")
     scanner.feed("[    1.100000] Call Trace:")
     assert splat is not None and not splat.closed
     scanner.feed("[    9.000000] cxl_mem mem0: all is well")
@@ -179,8 +179,8 @@ def test_a_gap_in_time_ends_one() -> None:
 
 def test_a_mark_of_ours_ends_one() -> None:
     scanner = SplatScanner()
-    splat = scanner.feed("[    1.000000] BUG: scheduling while atomic: sh/1/0x2")
-    assert scanner.feed("[    1.000001] harness: case begin a/b:c") is None
+    (splat,) = scanner.feed("[    1.000000] BUG: scheduling while atomic: sh/1/0x2")
+    assert scanner.feed("[    1.000001] harness: case begin a/b:c") == ()
     assert splat is not None and splat.closed
 
 
@@ -188,7 +188,7 @@ def test_first_line_counts_lines_fed() -> None:
     scanner = SplatScanner()
     for _ in range(7):
         scanner.feed("[    1.000000] nothing")
-    splat = scanner.feed("[    1.000000] BUG: x")
+    (splat,) = scanner.feed("[    1.000000] BUG: x")
     assert splat is not None and splat.first_line == 7 and splat.time == 1.0
 
 
@@ -215,7 +215,7 @@ def test_every_rule_says_where_it_comes_from() -> None:
 
 def test_a_flood_is_bounded() -> None:
     scanner = SplatScanner()
-    splat = scanner.feed("[    1.000000] BUG: flood")
+    (splat,) = scanner.feed("[    1.000000] BUG: flood")
     for _ in range(10_000):
         scanner.feed("[    1.000000] " + "x" * 50)
     assert splat is not None and len(splat.lines) == 400
