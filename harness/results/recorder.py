@@ -40,8 +40,15 @@ class Recorder:
                 self._stages.append(StageRecord(name=name, seconds=seconds, cached=kept.cached, outcome=kept.outcome))
 
     def case(self, result: CaseResult) -> None:
-        """A case ended."""
-        self._cases.append(case_record(result))
+        """A case ended; or one that had ended is a crash after all, by what the kernel said a little later."""
+        record = case_record(result)
+        place = next(
+            (place for place in range(len(self._cases) - 1, -1, -1) if _same(self._cases[place], record)), None
+        )
+        if place is None:
+            self._cases.append(record)
+        else:
+            self._cases[place] = record
         self.view.case(result)
 
     def failed(self, error: HarnessError) -> None:
@@ -73,6 +80,10 @@ class Recorder:
             cases=tuple(self._cases),
             failure=self.failure,
         )
+
+
+def _same(one: CaseRecord, other: CaseRecord) -> bool:
+    return (one.suite, one.program, one.case) == (other.suite, other.program, other.case)
 
 
 class _Kept:

@@ -151,6 +151,12 @@ ALLOWED = (
     ),
 )
 
+# Kinds after whose report the kernel is as sound as before: a case that announced one needs no fresh guest behind it.
+# (After a lockdep report lockdep is off, after an Oops locks may be held for ever, …)
+HARMLESS = frozenset(
+    ("oom", "allocation", "kmemleak", "hungtask", "rcustall", "softlockup", "sysfs", "warning", "taint")
+)
+
 CUT_HERE = re.compile(r"-+\[ cut here \]-+")
 # What a report holds beside its message. With no report open, the first group is what is left of one whose beginning
 # was lost; the second says nothing by itself.

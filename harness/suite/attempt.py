@@ -19,6 +19,7 @@ from harness.suite.foreign import ForeignJudge, ForeignProgram
 from harness.suite.host_requests import HostedMachine, HostRequests
 from harness.suite.judge import Judge
 from harness.suite.machine import CommandResult, Machine
+from harness.suite.watch import Watch
 from harness.values import CaseResult, Verdict
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,9 @@ _MARGIN = 60.0  # seconds that the guest's own deadline is behind ours
 _CRASHED_GRACE = 20.0  # seconds that a case is given to end once the kernel has crashed, if there can be another guest
 _TICK = 0.2
 _BACKLOG = 20_000  # lines that may wait before their source has to
-_CONSOLE_BACKLOG = 200_000  # the console cannot be made to wait: beyond this its lines are dropped
+_CONSOLE_BACKLOG = (
+    200_000  # the console cannot be made to wait: beyond this its lines are dropped, and a case cannot pass
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,11 @@ class _ConsoleLine:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unheard:
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class _End:
     result: CommandResult | None
     error: BaseException | None
@@ -92,7 +100,10 @@ class Attempt:
         on_start: Callable[[str], None],
         on_hang: Callable[[Machine, str], None],
         on_output: Callable[[Program, str], None],
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch or Watch()
+        self._dropped = 0
         self.spoilt = ""
         self.stuck = False
         self.remaining = tuple(cases)
@@ -104,7 +115,7 @@ class Attempt:
         self._on_start = on_start
         self._on_hang = on_hang
         self._on_output = on_output
-        self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _End] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _Unheard | _End] = queue.SimpleQueue()
         self._host = HostRequests(machine) if program.asks and isinstance(machine, HostedMachine) else None
         self._stopping = False
         self._ended = False
@@ -114,9 +125,9 @@ class Attempt:
         self._case_started = self._started
         self._judge: Judge | ForeignJudge
         if isinstance(program, ForeignProgram):
-            self._judge = ForeignJudge(program, now=self._started, require_feature=require_feature)
+            self._judge = ForeignJudge(program, now=self._started, require_feature=require_feature, watch=self._watch)
         else:
-            self._judge = Judge(program, cases, now=self._started, require_feature=require_feature)
+            self._judge = Judge(program, cases, now=self._started, require_feature=require_feature, watch=self._watch)
         self._thread = threading.Thread(target=self._work, name=f"suite {program.full_name}", daemon=True)
 
     @property
@@ -127,7 +138,9 @@ class Attempt:
     def results(self) -> Generator[CaseResult, None, None]:
         """Run the program; each result as soon as it is certain."""
         console = self._machine.console
-        unsubscribe = console.subscribe(self._hear, since=console.mark())
+        if self._watch.heard is None:
+            self._watch.heard = console.mark()
+        unsubscribe = console.subscribe(self._hear, since=self._watch.heard)
         self._thread.start()
         try:
             for result in self._events():
@@ -157,7 +170,7 @@ class Attempt:
         """Why the guest is not fit for another case after this one, empty where it is."""
         if result.verdict is Verdict.CRASH:
             return f"{result.name} left the kernel with: {result.splat}"
-        why = self._judge.spoilt_by.get(result.case) if isinstance(self._judge, Judge) else None
+        why = self._judge.spoilt_by.get(result.case)
         return f"{result.name} needs it gone: {why}" if why else ""
 
     def _events(self) -> Iterator[CaseResult]:
@@ -180,8 +193,16 @@ class Attempt:
         yield from self._settle()
         yield from self._conclude(end)
 
-    def _take(self, item: _Line | _ConsoleLine, now: float) -> list[CaseResult]:
-        return self._judge.line(item.text, now) if isinstance(item, _Line) else self._judge.console(item.text, now)
+    def _take(self, item: _Line | _ConsoleLine | _Unheard, now: float) -> list[CaseResult]:
+        if isinstance(item, _Line):
+            return self._judge.line(item.text, now)
+        assert self._watch.heard is not None
+        if isinstance(item, _Unheard):
+            self._watch.heard += item.lines
+            self._judge.unheard(item.lines)
+            return []
+        self._watch.heard += 1
+        return self._judge.console(item.text, now)
 
     def _announce(self) -> None:
         running = self._judge.running
@@ -222,6 +243,11 @@ class Attempt:
         now = time.monotonic()
         yield from self._judge.overdue(why, now) if alive else self._judge.lost(f"the guest is gone, and {why}", now)
 
+    def _tell_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._judge.unheard(dropped)
+
     def _settle(self) -> Iterator[CaseResult]:
         """Wait until the console has come as far as the results, with patience but not for ever."""
         until = time.monotonic() + self._limits.patience
@@ -229,9 +255,10 @@ class Attempt:
         while True:
             enough = console.closed or self._judge.settled or time.monotonic() >= until
             item = self._next(0.0 if enough else _TICK / 4)
-            if isinstance(item, _ConsoleLine):
+            if isinstance(item, (_ConsoleLine, _Unheard)):
                 yield from self._take(item, time.monotonic())
             elif item is None and enough:
+                self._tell_dropped()
                 return
 
     def _conclude(self, end: _End) -> Iterator[CaseResult]:
@@ -249,7 +276,7 @@ class Attempt:
             return
         yield from self._judge.ended(result.exit_status, now, stderr=result.stderr)
 
-    def _next(self, wait: float) -> _Line | _ConsoleLine | _End | None:
+    def _next(self, wait: float) -> _Line | _ConsoleLine | _Unheard | _End | None:
         with contextlib.suppress(queue.Empty):
             return self._queue.get(timeout=wait) if wait > 0 else self._queue.get_nowait()
         return None
@@ -277,8 +304,15 @@ class Attempt:
                 self._host.hear(line)
 
     def _hear(self, line: Any) -> None:
-        if not self._stopping and self._queue.qsize() < _CONSOLE_BACKLOG:
-            self._queue.put(_ConsoleLine(line.text))
+        if self._stopping:
+            return
+        if self._queue.qsize() >= _CONSOLE_BACKLOG:
+            self._dropped += 1
+            return
+        if self._dropped:
+            self._queue.put(_Unheard(self._dropped))
+            self._dropped = 0
+        self._queue.put(_ConsoleLine(line.text))
 
     def _stop(self, *, gently: bool) -> None:
         """End the program: SIGTERM and time to clean up where ``gently``, then SIGKILL, to its whole group."""

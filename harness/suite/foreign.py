@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.display import printable
-from harness.splat import Splat, SplatScanner, case_mark
+from harness.splat import Splat, case_mark
+from harness.splat.rules import HARMLESS
+from harness.splat.taint import Flag, taint_splat
 from harness.suite import expected
 from harness.suite.catalogue import Program
 from harness.suite.report import Report, ReportedCase
+from harness.suite.watch import Watch
 from harness.values import CaseResult, Expectation, Verdict
 
 PROGRAM = "program"
@@ -26,6 +29,7 @@ _SIGNALS = range(129, 193)
 _CONSOLE_SHOWN = 30
 _SPLAT_SHOWN = 60
 _ERRORS_SHOWN = 30
+_SPLATS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +53,20 @@ class ForeignJudge:
     Feed it what arrives (:meth:`line`, :meth:`console`), then one of :meth:`ended`, :meth:`overdue`, :meth:`lost`.
     """
 
-    def __init__(self, program: ForeignProgram, *, now: float, require_feature: bool = False) -> None:
+    def __init__(
+        self, program: ForeignProgram, *, now: float, require_feature: bool = False, watch: Watch | None = None
+    ) -> None:
+        self._watch = watch or Watch()
+        self._watch.announced = program.splats
         self._program = program
         self._started = now
         self._require_feature = require_feature
         self._report = Report()
-        self._scanner = SplatScanner()
+        self._scanner = self._watch.scanner
         self._splats: list[Splat] = []
+        self._taints: list[Flag] = []
+        self._unheard = 0
+        self.spoilt_by: dict[str, str] = {}  # case → why the guest is not fit for another program after it
         self._console: deque[str] = deque(maxlen=_CONSOLE_SHOWN)
         self._end_marked = False
         self.any_case_begun = False
@@ -87,10 +98,16 @@ class ForeignJudge:
         mark = case_mark(text)
         if mark is not None:
             self._end_marked = self._end_marked or mark[:2] == ("end", f"{self._program.full_name}:{PROGRAM}")
+            if mark[1] == f"{self._program.full_name}:{PROGRAM}":
+                self._taints += self._watch.taint.mark(mark[2])
             return []
         self._console.append(text)
-        self._splats += splats
+        self._splats += splats[: max(0, _SPLATS_KEPT - len(self._splats))]
         return []
+
+    def unheard(self, lines: int) -> None:
+        """Lines of the console were dropped, since they came faster than they could be looked at."""
+        self._unheard += lines
 
     def tick(self, now: float, *, patience: float) -> list[CaseResult]:
         """Time went by; nothing is held for it."""
@@ -145,6 +162,12 @@ class ForeignJudge:
 
     def _results(self, verdict: Verdict, reason: str, now: float, errors: tuple[str, ...]) -> list[CaseResult]:
         self._scanner.flush()
+        if (tainted := taint_splat(self._taints, {splat.kind for splat in self._splats})) is not None:
+            self._splats.append(tainted)
+        harm = [splat.title for splat in self._splats if splat.kind not in HARMLESS]
+        if self._unheard and verdict.good:
+            reason = f"{self._unheard} lines of the console came too fast to be looked at; the program's own: {verdict}"
+            verdict = Verdict.FAIL
         cases = self._report.cases
         found = []
         before = self._started
@@ -161,6 +184,8 @@ class ForeignJudge:
             found = self._wanted(found)
         if splats := self._unannounced():
             found.append(self._crash(found, splats))
+        elif harm and found:
+            self.spoilt_by[found[-1].case] = f"it provoked {harm[0]}"
         return found
 
     def _unannounced(self) -> list[Splat]:
@@ -201,7 +226,7 @@ class ForeignJudge:
             found.remove(own)
         first = splats[0].title
         said = f"; the program itself: {own.verdict} {own.reason}" if own is not None else ""
-        lines = [f"console: {line}" for splat in splats for line in splat.lines[:_SPLAT_SHOWN]]
+        lines = [f"console: {line}" for splat in splats[:5] for line in splat.lines[:_SPLAT_SHOWN]]
         seconds = own.seconds if own is not None else 0.0
         return self._result(PROGRAM, Verdict.CRASH, f"{first}{said}", seconds, lines, splat=splats[0])
 

@@ -12,9 +12,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.splat import Splat, SplatScanner, case_mark
+from harness.splat import Splat, case_mark
+from harness.splat.rules import HARMLESS
+from harness.splat.taint import Flag, notes, taint_splat
 from harness.suite.catalogue import Program
 from harness.suite.ktap import BailOut, Diagnostic, Noise, Parser, Plan, Problem, Result, Subresult
+from harness.suite.watch import Watch
 from harness.values import CaseResult, Verdict
 
 WHOLE_PROGRAM = "*"  # stands for the program itself, where what is wrong is not one case's
@@ -24,6 +27,9 @@ SPOILT = "spoilt:"
 _DIAGNOSTICS_LIMIT = 200
 _CONSOLE_SHOWN = 30
 _SPLAT_SHOWN = 60
+_SPLATS_SHOWN = 5
+_SPLATS_KEPT = 64
+_TITLES_KEPT = 1000
 _SIGNAL_STATUS = range(129, 193)
 
 
@@ -40,10 +46,21 @@ class _Case:
     console: deque[str] = field(default_factory=lambda: deque(maxlen=_CONSOLE_SHOWN))
     expected: list[str] = field(default_factory=list)
     splats: list[Splat] = field(default_factory=list)
+    taints: list[Flag] = field(default_factory=list)
+    _titles: set[str] = field(default_factory=set)
+    unheard: int = 0  # lines of the console that came too fast to be looked at
 
     def unannounced(self) -> list[Splat]:
         """The splats that the case did not announce."""
         return [splat for splat in self.splats if not any(splat.matches(regex) for regex in self.expected)]
+
+    def add(self, splats: Sequence[Splat]) -> None:
+        """Keep the splats that say something new: all of the first, then one of each title."""
+        for splat in splats:
+            if len(self.splats) < _SPLATS_KEPT or splat.title not in self._titles:
+                self.splats.append(splat)
+            if len(self._titles) < _TITLES_KEPT:
+                self._titles.add(splat.title)
 
 
 class Judge:
@@ -53,13 +70,22 @@ class Judge:
     Each returns the results that are final by then; ``remaining`` are the cases that still have to be run.
     """
 
-    def __init__(self, program: Program, cases: Sequence[str], *, now: float, require_feature: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        cases: Sequence[str],
+        *,
+        now: float,
+        require_feature: bool = False,
+        watch: Watch | None = None,
+    ) -> None:
+        self._watch = watch or Watch()
         self._program = program
         self._cases = {name: _Case(name, now) for name in cases}
         self._order = {name: number for number, name in enumerate(cases)}
         self._require_feature = require_feature
         self._parser = Parser()
-        self._scanner = SplatScanner()
+        self._scanner = self._watch.scanner
         self._problems: list[str] = []
         self._running: str | None = next(iter(self._cases))
         self._marked: str | None = None
@@ -127,8 +153,13 @@ class Judge:
         if case is None:
             return []
         case.console.append(text)
-        case.splats += self._scanner.feed(text)
+        case.add(self._scanner.feed(text))
         return []
+
+    def unheard(self, lines: int) -> None:
+        """Lines of the console were dropped, since they came faster than they could be looked at."""
+        if (case := self._console_case()) is not None:
+            case.unheard += lines
 
     def tick(self, now: float, *, patience: float) -> list[CaseResult]:
         """Time went by: without any mark on the console, results are held no longer than ``patience`` seconds."""
@@ -228,6 +259,10 @@ class Judge:
         program, _, name = full_name.rpartition(":")
         if program != self._program.full_name or name not in self._cases:
             return
+        flags = self._watch.taint.mark(rest) if what != "expects" else ()
+        if flags:  # up to a case's begin they are of the case before, where there is one
+            before = self._marked if what == "begin" and self._marked is not None else name
+            self._cases[before].taints += flags
         if what == "expects":
             self._cases[name].expected.append(rest.strip())
         elif what == "end":
@@ -268,8 +303,21 @@ class Judge:
 
     def _final(self, case: _Case) -> CaseResult:
         assert case.verdict is not None
+        kinds = {splat.kind for splat in case.splats}
+        if (tainted := taint_splat(case.taints, kinds)) is not None:
+            case.splats.append(tainted)
+        case.diagnostics.extend(notes(case.taints))
+        self._watch.announced = tuple(case.expected)
         splats = case.unannounced()
         if not splats:
+            harm = [splat.title for splat in case.splats if splat.kind not in HARMLESS]
+            if harm:
+                self.spoilt_by.setdefault(case.name, f"it announced {harm[0]}")
+            if case.unheard and case.verdict.good:
+                reason = (
+                    f"{case.unheard} lines of the console came too fast to be looked at; the case said {case.verdict}"
+                )
+                return self._case_result(case, Verdict.FAIL, reason)
             return self._case_result(case, case.verdict, case.reason)
         said = f"; the case itself said {case.verdict}" if case.verdict is not Verdict.LOST else "; the guest is gone"
         return self._case_result(case, Verdict.CRASH, f"{splats[0].title}{said}", splats)
@@ -277,7 +325,9 @@ class Judge:
     def _case_result(self, case: _Case, verdict: Verdict, reason: str, splats: Sequence[Splat] = ()) -> CaseResult:
         lines = list(case.diagnostics)
         if splats:
-            lines += [f"console: {line}" for splat in splats for line in splat.lines[:_SPLAT_SHOWN]]
+            lines += [f"console: {line}" for splat in splats[:_SPLATS_SHOWN] for line in splat.lines[:_SPLAT_SHOWN]]
+            if len(splats) > _SPLATS_SHOWN:
+                lines.append(f"console: … and {len(splats) - _SPLATS_SHOWN} more splats")
         elif not verdict.good:
             lines += [f"console: {line}" for line in case.console]
         return CaseResult(

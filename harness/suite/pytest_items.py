@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +70,7 @@ class Stage:
         self._stream: Generator[CaseResult, None, None] | None = None
         self._pending: list[str] = []
         self._arrived: dict[str, CaseResult] = {}
+        self._late: CaseResult | None = None  # a crash of a case that was reported already
 
     def prepare(self, program: Program, case: str, selected: list[str]) -> None:
         """Have the case's result on its way: boot a guest, start the program, where that is still to be done."""
@@ -97,7 +99,10 @@ class Stage:
                 self._receive()
         found = self._arrived.pop(case)
         whole = self._arrived.pop(WHOLE_PROGRAM, None) if not self._pending else None
-        return found if whole is None else _merged(found, whole)
+        late, self._late = self._late, None
+        for more in (whole, late):
+            found = _merged(found, more) if more is not None else found
+        return found
 
     def close(self) -> None:
         """End the program and the guest."""
@@ -110,6 +115,9 @@ class Stage:
         result = next(self._stream, None)
         if result is None:
             self._stream = None
+            return
+        if self._program is not None and (result.suite, result.program) != (self._program.suite, self._program.name):
+            self._late = replace(result, reason=f"{result.name}: {result.reason}")
             return
         self._arrived[result.case] = result
         if result.case in self._pending:

@@ -8,19 +8,24 @@ guests down again and again is set aside.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import GuestError, HarnessError
+from harness.splat import Splat
 from harness.suite.attempt import Attempt, Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.foreign import ForeignProgram
 from harness.suite.machine import Machine
+from harness.suite.watch import Watch
 from harness.values import CaseResult, KernelConfig, Verdict
 
-_CRASHES_ALLOWED = 2
+_CRASHES_ALLOWED = 2  # in a row
+_LINES_SHOWN = 60
 
 
 class Runner:
@@ -58,6 +63,7 @@ class Runner:
         self._on_hang = on_hang or _ignore
         self._on_output = on_output or _ignore
         self._crashes: Counter[str] = Counter()
+        self._watch = Watch()
         self._spoilt = ""  # why the guest must be replaced before the next program
         self._dead = ""  # why there is no guest any more
 
@@ -68,6 +74,39 @@ class Runner:
         for selection in selections:
             with contextlib.closing(self.run(selection.program, selection.cases, config=config)) as results:
                 yield from results
+        yield from self.aftermath()
+
+    def aftermath(self) -> Iterator[CaseResult]:
+        """What the kernel said since the last case ended: that case again as a CRASH, where it did not announce it.
+
+        :meth:`run` does this before and after each program, :meth:`run_all` at its end.
+        """
+        watch = self._watch
+        if watch.heard is None or watch.last is None or self._spoilt or self._dead:
+            return
+        splats: list[Splat] = []
+        until = time.monotonic() + self._limits.patience
+        while True:
+            lines: list[Any] = []
+            self.machine.console.subscribe(lines.append, since=watch.heard)()
+            watch.heard += len(lines)
+            splats += [splat for line in lines for splat in watch.scanner.feed(line.text)]
+            if not watch.scanner.open or time.monotonic() >= until or self.machine.console.closed:
+                break
+            time.sleep(0.05)
+        watch.scanner.flush()
+        splats = [splat for splat in splats if not any(map(splat.matches, watch.announced))]
+        if not splats or watch.last.verdict is Verdict.CRASH:
+            return
+        title = splats[0].title
+        self.spoil(f"{watch.last.name} left the kernel with: {title}")
+        yield replace(
+            watch.last,
+            verdict=Verdict.CRASH,
+            reason=f"{title}; after the case had ended with {watch.last.verdict}",
+            diagnostics=tuple(f"console: {line}" for splat in splats[:5] for line in splat.lines[:_LINES_SHOWN]),
+            splat=title,
+        )
 
     def run(
         self, program: Program, cases: Sequence[str] | None = None, *, config: KernelConfig | None = None
@@ -81,8 +120,10 @@ class Runner:
         if lacking:
             yield from self._unsupported(program, remaining, lacking)
             return
+        yield from self.aftermath()
         if program.hosted is not None:
             yield from program.hosted(self, program, remaining)
+            self._watch = Watch()  # such a program listens itself
             return
         before_any_case = 0  # attempts in a row that spoilt the guest before the program came to a case
         while remaining:
@@ -103,6 +144,9 @@ class Runner:
                     for result in results:
                         if result.verdict in (Verdict.CRASH, Verdict.LOST):
                             self._crashes[result.name] += 1
+                        else:
+                            del self._crashes[result.name]
+                        self._watch.last = result
                         yield result
             finally:
                 self._spoilt = self._spoilt or attempt.spoilt
@@ -111,6 +155,7 @@ class Runner:
             before_any_case = before_any_case + 1 if attempt.spoilt and not attempt.any_case_begun else 0
             assert len(attempt.remaining) < len(remaining), "an attempt decides at least one case"
             remaining = attempt.remaining
+            yield from self.aftermath()
 
     @property
     def scale(self) -> float:
@@ -151,6 +196,7 @@ class Runner:
             on_start=self._on_start,
             on_hang=self._on_hang,
             on_output=self._on_output,
+            watch=self._watch,
         )
 
     def _ensure_guest(self) -> None:
@@ -168,6 +214,7 @@ class Runner:
         else:
             self.replaced += 1
             self._spoilt = ""
+            self._watch = Watch()
 
     def _unsupported(self, program: Program, cases: Sequence[str], lacking: Sequence[str]) -> Iterator[CaseResult]:
         verdict = Verdict.FAIL if self.require_feature else Verdict.SKIP

@@ -10,6 +10,7 @@
 here=${0%/*}
 base=${KSELFTEST_RUN:-/run/harness/kselftest}
 kmsg=${KTAP_KMSG:-/dev/kmsg}
+tainted=${KTAP_TAINTED:-/proc/sys/kernel/tainted}
 skips='' disk=''
 
 cannot() {
@@ -18,7 +19,8 @@ cannot() {
 }
 
 mark() {
-	printf '<3>harness: case %s %s\n' "$1" "$name" 2>/dev/null >>"$kmsg" || :
+	taint=$(cat "$tainted" 2>/dev/null)
+	printf '<3>harness: case %s %s%s\n' "$1" "$name" "${taint:+ taint=$taint}" 2>/dev/null >>"$kmsg" || :
 }
 
 # One file system for all targets of a guest: what a program leaves in its folder, the next one finds.

@@ -183,6 +183,22 @@ static void ktap_mark(const char *what, const char *text)
 	close(fd);
 }
 
+/* A case begins or ends; the mark says what the kernel is tainted with there. */
+static void ktap_mark_with_taint(const char *what)
+{
+	const char *path = getenv("KTAP_TAINTED") ? getenv("KTAP_TAINTED") : "/proc/sys/kernel/tainted";
+	FILE *file = fopen(path, "re");
+	unsigned long value;
+	char text[40] = "";
+
+	if (file) {
+		if (fscanf(file, "%lu", &value) == 1)
+			snprintf(text, sizeof(text), "taint=%lu", value);
+		fclose(file);
+	}
+	ktap_mark(what, text);
+}
+
 /* Announce a kernel splat that this case provokes: an extended regular expression on its title. */
 static KTAP_UNUSED void ktap_expect_splat(const char *regex)
 {
@@ -533,11 +549,11 @@ static int ktap_run_case(const struct ktap_case *which, size_t number, int outpu
 
 	memset(ktap_report, 0, sizeof(*ktap_report));
 	ktap_current = which->name;
-	ktap_mark("begin", "");
+	ktap_mark_with_taint("begin");
 	ktap_run(which->run);
 	ktap_show_output(output);
 	ktap_check_state(before);
-	ktap_mark("end", "");
+	ktap_mark_with_taint("end");
 	result = ktap_report_case(number);
 	return result;
 }

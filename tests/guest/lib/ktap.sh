@@ -33,7 +33,8 @@
 #
 # What a case prints (standard output and standard error) becomes diagnostics, shown before its result line; `note` shows
 # at once. KTAP_TRACE=1 adds a trace of the commands. Environment: KTAP_PROGRAM (suite/program in the kernel log; default
-# from the path), KTAP_KMSG (default /dev/kmsg), TMPDIR.
+# from the path), KTAP_KMSG (default /dev/kmsg), KTAP_TAINTED (default /proc/sys/kernel/tainted),
+# TMPDIR.
 #
 # In a case:
 #	note TEXT			a diagnostic line, at once
@@ -354,8 +355,19 @@ ktap_left_behind() {
 	return 0
 }
 
+# ktap_read_taint: $ktap_taint; `read` gets one digit of a file in /proc/sys, enough to tell that there is no taint
+ktap_read_taint() {
+	ktap_taint=
+	# shellcheck disable=SC2034 # it is read
+	read -r ktap_taint 2>/dev/null <"$ktap_tainted" || :
+	[ "$ktap_taint" = 0 ] || ktap_taint=$(cat "$ktap_tainted" 2>/dev/null)
+}
+
+# ktap_mark begin|end: where the case begins and ends in the kernel's log, and what the kernel is tainted with there
 ktap_mark() {
-	printf '<3>harness: case %s %s\n' "$1" "$ktap_program:$ktap_case" 2>/dev/null >>"$ktap_kmsg" || :
+	ktap_read_taint
+	printf '<3>harness: case %s %s%s\n' "$1" "$ktap_program:$ktap_case" "${ktap_taint:+ taint=$ktap_taint}" \
+		2>/dev/null >>"$ktap_kmsg" || :
 }
 
 # ktap_show_output: what the case printed, as diagnostics, the last 200 lines of it
@@ -555,6 +567,7 @@ ktap_main() {
 	ktap_name_program
 	ktap_kmsg=${KTAP_KMSG:-/dev/kmsg}
 	[ -w "$ktap_kmsg" ] || ktap_kmsg=/dev/null
+	ktap_tainted=${KTAP_TAINTED:-/proc/sys/kernel/tainted}
 	umask 077
 	KTAP_TMP=${TMPDIR:-/tmp}/ktap.$$
 	mkdir "$KTAP_TMP" || exit 1

@@ -28,7 +28,8 @@ def write(path: Path, text: str) -> None:
 
 
 def run(here: Path, *words: str) -> Completed:
-    env = {"KSELFTEST_HERE": str(here), "KTAP_KMSG": str(here / "kmsg"), "HARNESS_SWAP": str(here / "no disk")}
+    files = {"KTAP_KMSG": "kmsg", "KTAP_TAINTED": "tainted", "HARNESS_SWAP": "no disk"}
+    env = {"KSELFTEST_HERE": str(here), **{name: str(here / file) for name, file in files.items()}}
     return process.run(["sh", GUEST_FILES / "run.sh", *words], deadline=20, check=False, env=env)
 
 
@@ -39,6 +40,13 @@ def test_a_program_runs_in_its_folder_between_marks(here: Path) -> None:
         f"<3>harness: case begin {NAME}",
         f"<3>harness: case end {NAME}",
     ]
+
+
+def test_the_marks_say_what_the_kernel_is_tainted_with(here: Path) -> None:
+    (here / "tainted").write_text("0\n")
+    write(here / "demo" / "prog", f"echo 512 >{here}/tainted")
+    assert run(here, NAME, "demo", "./prog").returncode == 0
+    assert [line.rpartition(" ")[2] for line in (here / "kmsg").read_text().splitlines()] == ["taint=0", "taint=512"]
 
 
 def test_a_program_killed_by_a_signal_says_so(here: Path) -> None:

@@ -158,7 +158,12 @@ class LocalMachine:
                     deadline=deadline,
                     check=False,
                     on_line=on_line,
-                    env={**(env or {}), "KTAP_KMSG": str(log), "TMPDIR": str(self._scratch)},
+                    env={
+                        **(env or {}),
+                        "KTAP_KMSG": str(log),
+                        "KTAP_TAINTED": "/nonexistent",
+                        "TMPDIR": str(self._scratch),
+                    },
                 )
             except DeadlineExceeded:
                 return FakeResult(None, timed_out=True)

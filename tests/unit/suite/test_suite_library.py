@@ -36,9 +36,8 @@ def run(argv: list[str], folder: Path, **env: str) -> Ran:
     log.touch()
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    done = process.run(
-        argv, deadline=30, check=False, env={"KTAP_KMSG": str(log), "TMPDIR": str(scratch), **env}, cwd=folder
-    )
+    ours = {"KTAP_KMSG": str(log), "KTAP_TAINTED": "/nonexistent", "TMPDIR": str(scratch)}
+    done = process.run(argv, deadline=30, check=False, env={**ours, **env}, cwd=folder)
     assert not list(scratch.iterdir()), "the program left its scratch folder"
     return Ran(done, log)
 
@@ -201,6 +200,16 @@ def test_shell_announced_splat(shell: tuple[list[str], Path]) -> None:
     assert ran.marks[1] == "expects demo/test_x:a kernel BUG at .*lkdtm"
 
 
+@pytest.mark.parametrize(("before", "after"), [("0", "512"), ("4096", "4608"), ("0", "0")])
+def test_shell_marks_say_what_the_kernel_is_tainted_with(
+    shell: tuple[list[str], Path], tmp_path: Path, before: str, after: str
+) -> None:
+    tainted = tmp_path / "tainted"
+    tainted.write_text(f"{before}\n")
+    ran = sh(shell, f"case_a() {{ echo {after} >{tainted}; }}", KTAP_TAINTED=str(tainted))
+    assert ran.marks == [f"begin demo/test_x:a taint={before}", f"end demo/test_x:a taint={after}"]
+
+
 def test_shell_much_output_is_cut(shell: tuple[list[str], Path]) -> None:
     ran = sh(shell, "case_a() { seq 1 5000; head -c 5000 /dev/zero | tr '\\0' x; }")
     assert ran.complete and 200 <= len(ran.said) <= 201
@@ -284,6 +293,12 @@ def test_c_listing_and_selection(compiled: Path, tmp_path: Path) -> None:
     assert ran.results == {"passes": "PASS", "known": "XFAIL"} and ran.status == 0
     assert run([str(compiled), "-t", "skips"], tmp_path).status == 4
     assert process.run([compiled, "-t", "nope"], deadline=10, check=False).returncode == 2
+
+
+def test_c_marks_say_what_the_kernel_is_tainted_with(compiled: Path, tmp_path: Path) -> None:
+    (tmp_path / "tainted").write_text("4608\n")
+    ran = run([str(compiled), "-t", "passes"], tmp_path, KTAP_TAINTED=str(tmp_path / "tainted"))
+    assert ran.marks == ["begin demo/test_c:passes taint=4608", "end demo/test_c:passes taint=4608"]
 
 
 def test_c_setup(compiled: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from harness.errors import BootError
 from harness.suite.attempt import Limits, command
 from harness.suite.machine import Machine
 from harness.suite.runner import Runner
-from harness.values import KernelConfig, Verdict
+from harness.values import CaseResult, KernelConfig, Verdict
 from tests.unit.suite.fakes import (
     Exit,
     Hang,
@@ -124,6 +124,128 @@ def test_announced_splat_is_none(announce: Step) -> None:
     steps = [*plan(1), Log(BEGIN + "a"), announce, *WARN, Log(END + "a"), Say("ok 1 a"), Exit(0)]
     results = list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a")))
     assert verdicts(results) == {"a": "PASS"}
+
+
+def tainted(case: str, begin: int, end: int, *between: Step) -> list[Step]:
+    return [Log(f"{BEGIN}{case} taint={begin}"), *between, Log(f"{END}{case} taint={end}")]
+
+
+def test_taint_without_a_report_is_a_crash() -> None:
+    steps = [*plan(2), *tainted("a", 0, 512), Say("ok 1 a"), *tainted("b", 512, 512), Say("ok 2 b"), Exit(0)]
+    results = list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a", "b")))
+    assert verdicts(results) == {"a": "CRASH", "b": "PASS"}
+    assert "the kernel was tainted and no report was seen: W (the kernel issued a warning)" in results[0].reason
+
+
+def test_taint_between_two_cases_belongs_to_the_first() -> None:
+    steps = [*plan(2), *tainted("a", 0, 0), Say("ok 1 a"), *tainted("b", 16, 16), Say("ok 2 b"), Exit(0)]
+    results = list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a", "b")))
+    assert verdicts(results) == {"a": "CRASH", "b": "PASS"}
+
+
+def test_taint_that_an_announced_report_brings_is_none() -> None:
+    announce = Say("# expect-splat: WARNING.*page_alloc")
+    steps = [*plan(1), *tainted("a", 0, 512, announce, *WARN), Say("ok 1 a"), Exit(0)]
+    assert verdicts(list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a")))) == {"a": "PASS"}
+    steps = [*plan(1), *tainted("a", 0, 512 + 128, announce, *WARN), Say("ok 1 a"), Exit(0)]
+    assert verdicts(list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a")))) == {"a": "CRASH"}
+
+
+def test_taint_that_is_announced_or_allowed() -> None:
+    announce = Log("[    1.000000] harness: case expects demo/test_x:a tainted.*M ")
+    steps = [
+        *plan(2),
+        *tainted("a", 0, 16, announce),
+        Say("ok 1 a"),
+        *tainted("b", 16, 16 + 4096),
+        Say("ok 2 b"),
+        Exit(0),
+    ]
+    results = list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a", "b")))
+    assert verdicts(results) == {"a": "PASS", "b": "PASS"}
+    assert any("kernel tainted O" in line for line in results[1].diagnostics)
+
+
+def test_splat_between_two_programs_belongs_to_the_last_case() -> None:
+    machine = ScriptedMachine(passing("a"), [*plan(1), Log(BEGIN + "c"), Log(END + "c"), Say("ok 1 c"), Exit(0)])
+    fresh = ScriptedMachine([*plan(1), Log(BEGIN + "c"), Log(END + "c"), Say("ok 1 c"), Exit(0)])
+    runner = Runner(machine, fresh=lambda _: fresh, limits=QUICK)
+    (first,) = list(runner.run(program("a")))
+    for line in WARN:
+        machine.console.say(line.text)
+    late, *rest = list(runner.run(program("c")))
+    assert (first.name, first.verdict) == ("demo/test_x:a", Verdict.PASS)
+    assert (late.name, late.verdict) == ("demo/test_x:a", Verdict.CRASH)
+    assert late.splat == "WARNING: at mm/page_alloc.c:4242 __alloc_pages" and "ended with PASS" in late.reason
+    assert verdicts(rest) == {"c": "PASS"} and runner.replaced == 1, "the guest is not used on"
+
+
+def test_splat_after_the_last_program_is_not_lost() -> None:
+    from harness.suite.catalogue import Selection
+
+    one = program("a")
+
+    machine = ScriptedMachine(passing("a"))
+    runner = Runner(machine, limits=QUICK)
+    results: list[CaseResult] = []
+    for result in runner.run_all([Selection(program=one, cases=one.cases)]):
+        if not results:  # the program has ended; the console goes on
+            for line in WARN:
+                machine.console.say(line.text)
+        results.append(result)
+    assert [result.verdict for result in results] == [Verdict.PASS, Verdict.CRASH]
+
+
+def test_announced_splat_that_comes_late_is_none() -> None:
+    announce = Log("[    1.000000] harness: case expects demo/test_x:a WARNING.*page_alloc")
+    machine = ScriptedMachine([*plan(1), Log(BEGIN + "a"), announce, Log(END + "a"), Say("ok 1 a"), Exit(0)])
+    runner = Runner(machine, limits=QUICK)
+    assert verdicts(list(runner.run(program("a")))) == {"a": "PASS"}
+    for line in WARN:
+        machine.console.say(line.text)
+    assert list(runner.aftermath()) == []
+
+
+def test_guest_is_replaced_after_an_announced_splat_that_damages_the_kernel() -> None:
+    bug = [
+        Log("[    1.1] "),
+        Log("[    1.100000] kernel BUG at mm/slub.c:1!"),
+        Log("[    1.100001] ---[ end trace 0 ]---"),
+    ]
+    announce = Say("# expect-splat: kernel BUG")
+    steps = [*plan(2), Log(BEGIN + "a"), announce, *bug, Log(END + "a"), Say("ok 1 a"), Log(BEGIN + "b"), Hang()]
+    runner = Runner(ScriptedMachine(steps), fresh=lambda _: ScriptedMachine(passing("b")), limits=QUICK)
+    assert verdicts(list(runner.run(program("a", "b")))) == {"a": "PASS", "b": "PASS"}
+    assert runner.replaced == 1
+
+
+def test_guest_is_used_on_after_an_announced_splat_that_does_not() -> None:
+    oom = [
+        Log("[    1.100000] tail invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0"),
+        Log("[    1.200000] Call Trace:"),
+    ]
+    announce = Say("# expect-splat: oom-killer")
+    steps = [*plan(2), Log(BEGIN + "a"), announce, *oom, Log(END + "a"), Say("ok 1 a")]
+    steps += [Log(BEGIN + "b"), Log(END + "b"), Say("ok 2 b"), Exit(0)]
+    runner = Runner(ScriptedMachine(steps), fresh=lambda _: ScriptedMachine(passing("b")), limits=QUICK)
+    assert verdicts(list(runner.run(program("a", "b")))) == {"a": "PASS", "b": "PASS"}
+    assert runner.replaced == 0
+
+
+def test_console_that_is_too_fast_to_be_looked_at_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.suite.attempt._CONSOLE_BACKLOG", 5)
+    flood = [Log(f"[    1.000000] line {number}") for number in range(2000)]
+    steps = [*plan(1), Log(BEGIN + "a"), *flood, Log(END + "a"), Say("ok 1 a"), Exit(0)]
+    (result, *_) = list(Runner(ScriptedMachine(steps), limits=QUICK).run(program("a")))
+    assert result.verdict is Verdict.FAIL and "came too fast" in result.reason
+
+
+def test_crashes_count_only_in_a_row() -> None:
+    gone: list[Step] = [*plan(1), Log(BEGIN + "a"), Vanish()]
+    machines = iter([ScriptedMachine(passing("a"), gone), ScriptedMachine(gone)])
+    runner = Runner(ScriptedMachine(gone), fresh=lambda _: next(machines), limits=QUICK)
+    seen = [result.verdict for _ in range(5) for result in runner.run(program("a"))]
+    assert seen == [Verdict.LOST, Verdict.PASS, Verdict.LOST, Verdict.LOST, Verdict.CRASH]
 
 
 def test_another_splat_than_the_announced_one_is_a_crash() -> None:
