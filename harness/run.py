@@ -37,6 +37,7 @@ from harness.topology import Topology
 from harness.values import CaseResult, KernelConfig, QemuPlan
 
 _DMESG_SECONDS = 20.0
+_MEMINFO_SECONDS = 20.0
 _OUTPUT_LIMIT = 64 << 20
 
 
@@ -357,6 +358,9 @@ class _Guests:
             self._guest = self._boot(folder, stage)
             again = f"guest {self._number}, " if self._number > 1 else ""
             stage.result(f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}")
+        with suppress(HarnessError):  # what the kernel left over, before any test
+            text = self._guest.run("cat /proc/meminfo", deadline=_MEMINFO_SECONDS).stdout
+            self._folder.write(f"guests/{self._number}/meminfo.txt", text)
         return self._guest
 
     def _boot(self, folder: Path, progress: Progress) -> Guest:
