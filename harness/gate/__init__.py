@@ -2,8 +2,8 @@
 """The gate: is a revision ready to be posted, patch by patch and against its base?
 
 ``shift`` and ``cases`` compare base and head (pure), ``report`` adds up to a verdict with its reasons (pure),
-``sides`` runs the suites on both, ``ends`` finds out what base and head are, ``execute`` does it all, ``text`` and ``cover``
-show it.
+``sides`` runs the suites on both, ``ends`` finds out what base and head are, ``execute`` does it all, ``text`` and
+``cover`` show it.
 """
 
 from __future__ import annotations

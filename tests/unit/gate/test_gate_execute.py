@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A gate on the stub tree: what patches, base and head give, adds up to the right verdict; only the guests are played."""
+"""A gate on the stub tree: what patches, base and head give adds up to the right verdict; the guests are played."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_a_base_revision_that_does_not_apply(bench: Bench, paths: Paths) -> None
     bench.commit("mm: else", {"mm/zswap.c": ": else\n"})
     old = series(bench, ": other\n", name="v1")
     bench.git("reset", "-q", "--hard", "HEAD~1")
-    with pytest.raises(UserError, match="the base .*v1 does not apply") as error:
+    with pytest.raises(UserError, match=r"the base .*v1 does not apply") as error:
         gate(bench, paths, head, base=old)
     assert "--source" in (error.value.hint or "")
 
