@@ -117,23 +117,39 @@ def _lifecycle(profile: Profile, paths: Paths) -> lifecycle.Lifecycle:
     )
 
 
+def prepare(todo: RunPlan, *, paths: Paths, store: Store, view: View) -> None:
+    """All that a run does before its guest: image, QEMU, source, series, configuration, build. It stays in the cache.
+
+    Raises what a stage raises.
+    """
+    pipeline.machine_for(todo.profile, paths=paths, store=store, stages=view)
+    pipeline.kernel_for(todo.profile, paths=paths, store=store, stages=view, selftests=todo.selftests)
+
+
 def execute(
-    todo: RunPlan, *, paths: Paths, store: Store, view: View, command: Sequence[str] = ()
+    todo: RunPlan,
+    *,
+    paths: Paths,
+    store: Store,
+    view: View,
+    command: Sequence[str] = (),
+    folder: RunFolder | None = None,
 ) -> tuple[RunFolder, Results]:
-    """Run it all; returns the run folder and the results, whatever they are.
+    """Run it all; returns the run folder (a new one where none is given) and the results, whatever they are.
 
     Ctrl-C (or a signal like it) ends it early: the results say so (``interrupted``) and hold what is known by then.
     """
-    folder = run_folders.create(paths)
+    folder = folder or run_folders.create(paths)
     recorder = Recorder(folder, view)
     run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
-    with recorded(recorder):
-        run.go()
-    try:
-        folder.write_results(recorder.results())
-        run.write_manifest()
-    except HarnessError as error:  # a full disk: what is known is shown nevertheless
-        recorder.failed(error)
+    with folder.held():
+        with recorded(recorder):
+            run.go()
+        try:
+            folder.write_results(recorder.results())
+            run.write_manifest()
+        except HarnessError as error:  # a full disk: what is known is shown nevertheless
+            recorder.failed(error)
     return folder, recorder.results()
 
 

@@ -7,6 +7,7 @@ import random
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from harness import profile as profiles
 from harness.cli.session import Session, dry_run_option
 from harness.errors import UserError
+from harness.paths import make_folder
 from harness.profile import Profile
 
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -70,9 +72,11 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     "--stress", "--for", "stress", metavar="LENGTH", help="How long stress and lifecycle go on: 30s, 10m, 8h."
 )
 @click.option("--seed", metavar="N|random", help="What they draw from [default: 1, or the profile's].")
+@click.option("--prepare", is_flag=True, help="Fetch, apply, configure and build, and stop before the guest.")
+@click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder: empty, or not there.")
 @dry_run_option
 @click.pass_obj
-def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> int:
+def command(session: Session, /, dry_run: bool, keyword: str, prepare: bool, into: Path | None, **flags: Any) -> int:
     """Source to verdict: fetch, apply, configure, build, boot, test, report.
 
     \b
@@ -99,7 +103,9 @@ def command(session: Session, /, dry_run: bool, keyword: str, **flags: Any) -> i
     if dry_run:
         _show_plan(todo)
         return 0
-    return _execute(session, todo)
+    if prepare:
+        return _prepare(session, todo)
+    return _execute(session, todo, into=into)
 
 
 def _seed(text: str | None) -> int | None:
@@ -145,9 +151,29 @@ def _show_plan(todo: Any) -> None:
         click.echo(f"  {name}")
 
 
-def _execute(session: Session, todo: Any) -> int:
+def _prepare(session: Session, todo: Any) -> int:
+    from harness import run
+    from harness.terminal import Terminal
+
+    terminal = Terminal(sys.stdout)
+    try:
+        run.prepare(todo, paths=session.paths, store=session.store, view=terminal)
+    finally:
+        terminal.close()
+    return 0
+
+
+def _empty(folder: Path) -> Path:
+    """A folder to run in, made where it is not there; raises :class:`UserError` where there is something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--into {folder} is not an empty folder", hint="a run folder holds one run: name another one")
+    return make_folder(folder.absolute())
+
+
+def _execute(session: Session, todo: Any, *, into: Path | None) -> int:
     from harness import run
     from harness.cli.summary import show_summary
+    from harness.results.folder import RunFolder
     from harness.results.record import exit_status
     from harness.terminal import Terminal
     from harness.values import Verdict
@@ -155,10 +181,17 @@ def _execute(session: Session, todo: Any) -> int:
     words = ["harness", *sys.argv[1:]]
     terminal = Terminal(sys.stdout)
     try:
-        folder, results = run.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
+        folder, results = run.execute(
+            todo,
+            paths=session.paths,
+            store=session.store,
+            view=terminal,
+            command=words,
+            folder=RunFolder(_empty(into)) if into is not None else None,
+        )
     finally:
         terminal.close()
-    repeat = seeded(words, todo.profile) if todo.draws else words
+    repeat = without(seeded(words, todo.profile) if todo.draws else words, "--into")
     one = without(repeat, "--suite", "--case", "-k")
     show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one))
     return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

@@ -13,7 +13,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -38,6 +41,31 @@ class RunFolder:
     def name(self) -> str:
         """The run's id: time and a few random digits."""
         return self.path.name
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Mark the run as going on for the length of the block (flock(2): a dead holder holds nothing)."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a process holds the run."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def folder(self, *parts: str) -> Path:
         """A folder inside, made where it is not there."""

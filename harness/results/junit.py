@@ -17,7 +17,7 @@ def junit(results: Results) -> bytes:
     """The XML file's content. A suite is a ``testsuite``; a run that failed before its cases is one ``error``."""
     root = Xml.Element("testsuites", name=results.run, time=f"{results.seconds:.3f}")
     for suite, cases in groupby(results.cases, key=lambda case: case.suite):
-        _suite(root, suite, list(cases))
+        add_suite(root, suite, list(cases))
     if results.failure is not None:
         suite = Xml.SubElement(root, "testsuite", name="run", tests="1", errors="1", failures="0", skipped="0")
         case = Xml.SubElement(suite, "testcase", classname="run", name=results.failure.verdict.lower())
@@ -28,7 +28,8 @@ def junit(results: Results) -> bytes:
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + body + b"\n"
 
 
-def _suite(root: Xml.Element, name: str, cases: list[CaseRecord]) -> None:
+def add_suite(root: Xml.Element, name: str, cases: list[CaseRecord]) -> None:
+    """A ``testsuite`` of some cases."""
     verdicts = [case.verdict for case in cases]
     errors = sum(verdict in _ERRORS for verdict in verdicts)
     skipped = sum(verdict in (Verdict.SKIP.value, Verdict.XFAIL.value) for verdict in verdicts)

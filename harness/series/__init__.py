@@ -15,6 +15,7 @@ from harness.progress import Progress
 from harness.series import folder, gitrange, lore, named
 from harness.series.apply import apply, at_patch
 from harness.series.kind import Kind, Request
+from harness.series.revisions import Newest, newest_in_archive, newest_on_lists
 from harness.store import Store
 from harness.values import Series, Tree
 
@@ -22,7 +23,7 @@ KINDS: dict[str, Kind] = {
     kind.prefix: kind for kind in (named.KIND, folder.FOLDER, folder.MBOX, gitrange.KIND, lore.KIND)
 }
 
-__all__ = ["KINDS", "Kind", "apply", "at_patch", "parse", "read"]
+__all__ = ["KINDS", "Kind", "Newest", "apply", "at_patch", "newest_in_archive", "newest_on_lists", "parse", "read"]
 
 
 def parse(spec: str, *, paths: Paths) -> tuple[Kind, str]:

@@ -7,19 +7,20 @@ A source is named ``kind:rest``. A kind is a module of this package that makes o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UserError, nearest
 from harness.paths import Paths
 from harness.progress import Progress
-from harness.source import checkout, debian, remote, tarball
+from harness.source import checkout, debian, memory, remote, tarball
 from harness.source.kind import Kind, Request
 from harness.store import Store
 from harness.values import Tree
 
 KINDS: dict[str, Kind] = {kind.prefix: kind for kind in (debian.KIND, tarball.KIND, remote.KIND, checkout.KIND)}
 
-__all__ = ["KINDS", "Kind", "obtain", "parse", "plan"]
+__all__ = ["KINDS", "Kind", "obtain", "parse", "pin", "plan"]
 
 
 def parse(spec: str) -> tuple[Kind, str]:
@@ -46,6 +47,20 @@ def plan(spec: str) -> tuple[str, ...]:
     """What :func:`obtain` would do, as lines for ``--dry-run``."""
     kind, rest = parse(spec)
     return kind.plan(rest)
+
+
+def pin(tree: Tree, *, paths: Paths) -> Tree:
+    """The same tree under a name that does not move: a branch by its commit, a package by its version.
+
+    It is remembered, so that obtaining it needs no network. What has no such name (a checkout, a file) stays as it is.
+    """
+    kind, rest = parse(tree.spec)
+    fixed = kind.pin(rest, tree) if kind.pin is not None else tree.spec
+    if fixed == tree.spec:
+        return tree
+    pinned = replace(tree, spec=fixed)
+    memory.remember(paths, pinned, facts={"commit": tree.commit})
+    return pinned
 
 
 def obtain(

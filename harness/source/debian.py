@@ -45,6 +45,11 @@ def _plan(rest: str) -> tuple[str, ...]:
     )
 
 
+def _pin(rest: str, tree: Tree) -> str:
+    version, _ = _parse(rest)
+    return f"debian:{version}={tree.origin['package_version']}"
+
+
 def _obtain(request: Request) -> Tree:
     version, package_version = _parse(request.rest)
     if not request.refresh:
@@ -169,4 +174,5 @@ KIND = Kind(
     about="the distribution's kernel source package, through apt",
     plan=_plan,
     obtain=_obtain,
+    pin=_pin,
 )

@@ -34,7 +34,7 @@ class Kind:
     """A kind of source.
 
     ``form`` is how it is written, ``about`` one line for a list. ``plan`` says what obtaining would do and touches
-    nothing; ``obtain`` does it.
+    nothing; ``obtain`` does it. ``pin`` gives the spec that always means a tree that was obtained (None: it has none).
     """
 
     prefix: str
@@ -42,6 +42,7 @@ class Kind:
     about: str
     plan: Callable[[str], tuple[str, ...]]
     obtain: Callable[[Request], Tree]
+    pin: Callable[[str, Tree], str] | None = None
 
 
 def archives(paths: Paths) -> Path:

@@ -69,6 +69,10 @@ def _plan(rest: str) -> tuple[str, ...]:
     return tuple("or " + line if number else line for number, line in enumerate(lines))
 
 
+def _pin(rest: str, tree: Tree) -> str:
+    return f"git:{','.join(parse(rest).mirrors)}@{tree.commit}"
+
+
 def _obtain(request: Request) -> Tree:
     location = parse(request.rest)
     reason: HarnessError | None = None
@@ -246,4 +250,5 @@ KIND = Kind(
     about="one commit of a git repository, local or remote",
     plan=_plan,
     obtain=_obtain,
+    pin=_pin,
 )

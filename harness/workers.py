@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs commands side by side as far as the machine carries: each says how many cores and how much memory it takes.
+
+Commands are processes of their own and not threads: one that crashes, hangs or is killed takes nothing with it, each
+gets a signal for itself (Python gives signals to the main thread only), and what it started ends with its process
+group. The one thread of this process starts them, so that they die with it however it ends (see ``process.spawn``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from harness.paths import make_folder
+from harness.process import Child, spawn
+from harness.store import disk_failure
+
+_END_SECONDS = 30.0  # a run that is told to end writes what it knows and ends its guest; after that it is killed
+_LOOK_SECONDS = 0.05
+_TAIL = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What may be used at once: processors, MiB of memory, and a number of commands."""
+
+    cores: int
+    memory_mib: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A command. ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself).
+
+    ``log`` gets what it writes; past ``deadline`` seconds it is ended. ``env`` is beside what every command gets.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    deadline: float
+    cores: int = 1
+    memory_mib: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A command that ended: exit status (negative: the signal), seconds of wall time, whether its deadline ended it."""
+
+    job: Job
+    status: int
+    seconds: float
+    overdue: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """A command that goes on."""
+
+    job: Job
+    child: Child
+    stack: ExitStack
+    started: float = field(default_factory=time.monotonic)
+    told: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.monotonic() - self.started
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it wrote, of what is in its log."""
+        with suppress(OSError), open(self.job.log, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+            lines = stream.read().decode("utf-8", "replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
+
+
+def this_machine(*, cells: int | None = None, memory_mib: int | None = None) -> Capacity:
+    """The cores that we may use and four fifths of the memory that is available now; what is given goes before."""
+    cores = len(os.sched_getaffinity(0))
+    if memory_mib is None:
+        memory_mib = available_memory_mib() * 4 // 5
+    return Capacity(cores=max(cores, cells or 0), memory_mib=memory_mib, jobs=cells or cores)
+
+
+def available_memory_mib() -> int:
+    """``MemAvailable`` of ``/proc/meminfo`` (proc_meminfo(5)), in MiB."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+class Workers:
+    """The commands that go on; leaving the block ends them, all at once, each with the time to end well."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self.capacity = capacity
+        self._running: list[Running] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """What goes on, in the order of its start."""
+        return tuple(self._running)
+
+    def fits(self, job: Job) -> bool:
+        """Whether a command can start now. One that would never fit may run alone."""
+        if not self._running:
+            return True
+        jobs = [one.job for one in self._running]
+        if job.cores == 0 or any(one.cores == 0 for one in jobs) or len(jobs) >= self.capacity.jobs:
+            return False
+        cores = sum(one.cores for one in jobs) + job.cores
+        memory = sum(one.memory_mib for one in jobs) + job.memory_mib
+        return cores <= self.capacity.cores and memory <= self.capacity.memory_mib
+
+    def start(self, job: Job) -> None:
+        """Start a command; its output goes to its log, from the beginning. Raises :class:`EnvironmentFailure`."""
+        make_folder(job.log.parent)
+        stack = ExitStack()
+        try:
+            sink = stack.enter_context(open(job.log, "wb"))  # noqa: SIM115 (closed by the stack)
+            child = stack.enter_context(spawn(job.argv, env=job.env, stdout=sink, stderr=sink))
+        except OSError as reason:
+            stack.close()
+            raise disk_failure(reason, f"while starting {job.name}") from reason
+        except BaseException:
+            stack.close()
+            raise
+        self._running.append(Running(job=job, child=child, stack=stack))
+
+    def wait(self, seconds: float) -> list[Ended]:
+        """What ended by now; waits at most that long for the first. Ends what is past its deadline."""
+        until = time.monotonic() + seconds
+        while True:
+            ended = self._collect()
+            if ended or not self._running or time.monotonic() >= until:
+                return ended
+            time.sleep(_LOOK_SECONDS)
+
+    def tell_to_end(self) -> None:
+        """Ask everything to end (SIGTERM), without waiting for it."""
+        for one in self._running:
+            self._tell(one)
+
+    def end(self) -> list[Ended]:
+        """End everything: asked at once, killed after half a minute. Returns what ended."""
+        self.tell_to_end()
+        ended: list[Ended] = []
+        while self._running:
+            ended += self._collect()
+            time.sleep(_LOOK_SECONDS)
+        return ended
+
+    @staticmethod
+    def _tell(one: Running) -> None:
+        if one.told is None:
+            one.told = time.monotonic()
+            with suppress(ProcessLookupError):
+                os.kill(one.child.pid, signal.SIGTERM)
+
+    def _collect(self) -> list[Ended]:
+        ended = []
+        for one in list(self._running):
+            status = one.child.poll()
+            overdue = one.seconds > one.job.deadline
+            if status is None and overdue:
+                self._tell(one)
+            if status is None and one.told is not None and time.monotonic() - one.told > _END_SECONDS:
+                status = one.child.kill()
+            if status is not None:
+                self._running.remove(one)
+                one.stack.close()
+                late = overdue and one.told is not None
+                ended.append(Ended(job=one.job, status=status, seconds=one.seconds, overdue=late))
+        return ended
