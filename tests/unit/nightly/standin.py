@@ -23,7 +23,8 @@ def main() -> int:
     prepare = "--prepare" in words
     with open(control / "log", "a") as log:
         log.write(f"{'prepare' if prepare else 'run'} {profile['series'] or 'none'} {profile['topology']}\n")
-    print("✓ source    stand-in", flush=True)
+    sys.stdout.write("✓ source    stand-in\n")
+    sys.stdout.flush()
     if prepare:
         return 3 if behaviour == "BUILD" else 0
     folder = Path(words[words.index("--into") + 1])

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.unit.nightly.conftest import STANDIN, Bench, wait_for
 
 from harness import nightly, process
 from harness.errors import UserError
 from harness.results.folder import RunFolder
+from tests.unit.nightly.conftest import STANDIN, Bench, wait_for
 
 CELLS = [
     f"run {series} {topology}" for series in ("none", "harness-hello") for topology in ("none", "direct", "switch-4")
