@@ -138,7 +138,7 @@ def applied_for(
         patches = None
         if profile.series:
             made.series = patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
-        applied = _first(series.apply(tree, patches, paths=paths, store=store, progress=stage), profile.patches)
+        applied = first_patches(series.apply(tree, patches, paths=paths, store=store, progress=stage), profile.patches)
         made.applied = applied
         if patches is not None:
             made.series = replace(patches, patches=patches.patches[: profile.patches])
@@ -303,7 +303,7 @@ def guest_plan(profile: Profile, built: BuiltKernel, machine: Machine) -> QemuPl
     )
 
 
-def _first(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
+def first_patches(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
     """The tree with the first patches only, where fewer than all are asked for."""
     if patches is None:
         return applied

@@ -288,6 +288,12 @@ def folder_digest(folder: Path, pattern: str = "*") -> str:
     return value_digest([(path.name, file_digest(path)) for path in files])
 
 
+def tree_digest(folder: Path) -> str:
+    """A SHA-256 over the names and contents of all files below a folder, compiled Python left out."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return value_digest(sorted((str(path.relative_to(folder)), file_digest(path)) for path in files))
+
+
 def value_digest(*values: Any) -> str:
     """A SHA-256 over JSON-able values, in hex: the key of what they decide."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

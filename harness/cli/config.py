@@ -20,13 +20,14 @@ from harness.values import AppliedSeries
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--source": {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."},
     "--series": {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."},
+    "--patches": {"type": int, "metavar": "N", "help": "Only the first N patches of the series."},
     "--config": {"metavar": "FRAGMENT", "multiple": True, "help": "In place of the profile's fragments; repeat it."},
     "--add-config": {"metavar": "FRAGMENT", "multiple": True, "help": "Beside the profile's fragments; repeat it."},
 }
 
 
 def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that choose a kernel: ``--profile``, ``--source``, ``--series``, ``--config``, ``--add-config``."""
+    """The flags that choose a kernel: ``--profile``, and those of ``_OPTIONS``."""
     for name, attributes in reversed(_OPTIONS.items()):
         function = click.option(name, **attributes)(function)
     chosen = click.option("--profile", "profile_name", default="default", show_default=True, metavar="NAME|FILE")
@@ -37,17 +38,18 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     """The profile named, with the flags that were given in place of its fields."""
     profile = profiles.load(flags["profile_name"], paths=session.paths)
     config = (*(flags["config"] or profile.config), *flags["add_config"])
-    return profiles.override(profile, {"source": flags["source"], "series": flags["series"], "config": config})
+    changes = {name: flags[name] for name in ("source", "series", "patches")}
+    return profiles.override(profile, changes | {"config": config})
 
 
 def applied_series(session: Session, profile: Profile, progress: Progress) -> AppliedSeries:
     """The profile's source with its series on it."""
-    from harness import series, source
+    from harness import pipeline, series, source
 
     common = {"paths": session.paths, "store": session.store, "progress": progress}
     tree = source.obtain(profile.source, **common)  # type: ignore[arg-type]
     patches = series.read(profile.series, tree=tree, **common) if profile.series else None  # type: ignore[arg-type]
-    return series.apply(tree, patches, **common)  # type: ignore[arg-type]
+    return pipeline.first_patches(series.apply(tree, patches, **common), profile.patches)  # type: ignore[arg-type]
 
 
 def _attempt(session: Session, profile: Profile, progress: Progress) -> Any:

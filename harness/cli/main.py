@@ -32,6 +32,7 @@ COMMANDS = {
     "series": "Show, apply and check a patch series.",
     "source": "Fetch a kernel tree and show what it is.",
     "gate": "Base against head: is a revision ready to be posted?",
+    "bisect": "Find the patch, commit or option that changes a verdict.",
     "nightly": "Run a matrix of cells, unattended; only what has moved.",
     "mutants": "Break our series in small ways: which suite finds out?",
     "topology": "List, show and draw CXL topologies.",

@@ -26,7 +26,7 @@ from harness.progress import Progress, View
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.run import RunPlan
-from harness.store import Store, file_digest, value_digest
+from harness.store import Store, tree_digest, value_digest
 from harness.toolchain import Toolchain
 from harness.topology import definition
 from harness.values import AppliedSeries, Verdict
@@ -118,7 +118,7 @@ class Runs:
             self.machine.qemu.digest,
             self.machine.acceleration.accel.value,
             definition(self.machine.topology),
-            tests_digest(self._paths.guest_tests),
+            tree_digest(self._paths.guest_tests),
             todo.from_the_host(self._paths),
         )
 
@@ -160,12 +160,6 @@ class Runs:
             error = UserError if failure.usage else EnvironmentFailure
             raise error(failure.message, hint=failure.hint, details=(*failure.details, f"run folder: {folder.path}"))
         return Sample(run=folder.name, results=results, memory_mib=memory_in_use(folder, todo.profile, self.machine))
-
-
-def tests_digest(folder: Path) -> str:
-    """The digest of the guest tests: which file has which content."""
-    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return value_digest(sorted((str(path.relative_to(folder)), file_digest(path)) for path in files))
 
 
 def memory_in_use(folder: RunFolder, profile: Profile, machine: Machine | None) -> float | None:
