@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from harness.paths import Paths
 from harness.pipeline import BuiltKernel, Machine, Made
 from harness.profile import Profile
 from harness.progress import Progress, View
+from harness.rerun import rerun
 from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
@@ -134,22 +135,26 @@ def execute(
     view: View,
     command: Sequence[str] = (),
     folder: RunFolder | None = None,
+    reruns: int = 0,
+    meanwhile: Callable[[], None] | None = None,
 ) -> tuple[RunFolder, Results]:
     """Run it all; returns the run folder (a new one where none is given) and the results, whatever they are.
 
     Ctrl-C (or a signal like it) ends it early: the results say so (``interrupted``) and hold what is known by then.
+    Afterwards each failed case is run ``reruns`` times again, on a fresh guest. ``meanwhile`` is called when the guest
+    is about to start: what needs time and can be done beside it.
     """
     folder = folder or run_folders.create(paths)
     recorder = Recorder(folder, view)
     run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
+    run.meanwhile = meanwhile
     with folder.held():
         with recorded(recorder):
             run.go()
-        try:
-            folder.write_results(recorder.results())
-            run.write_manifest()
-        except HarnessError as error:  # a full disk: what is known is shown nevertheless
-            recorder.failed(error)
+        run.write()
+        if reruns and recorder.failed_cases and not recorder.interrupted:
+            run.rerun(reruns, view)
+            run.write()
     return folder, recorder.results()
 
 
@@ -233,6 +238,9 @@ class _Run:
         self.made = Made()
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
+        self.config: KernelConfig | None = None
+        self.selections: tuple[Selection, ...] = ()
+        self.meanwhile: Callable[[], None] | None = None
 
     def go(self) -> None:
         """All stages; raises what a stage raises."""
@@ -251,26 +259,47 @@ class _Run:
             )
         finally:
             self._keep_inputs()
-        selections = (*self.todo.selections, *self._selftests(built, self.machine))
-        if not selections:
+        self.config = built.config
+        self.selections = (*self.todo.selections, *self._selftests(built, self.machine))
+        if not self.selections:
             raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")
         self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
+        if self.meanwhile is not None:
+            self.meanwhile()
         started = time.monotonic()
         try:
-            judged = judge(
-                self.plan,
-                selections,
-                profile=profile,
-                config=built.config,
-                recorder=self.recorder,
-                paths=self.paths,
-            )
-            with closing(judged) as results:
+            with closing(self._judge(self.selections, self.recorder)) as results:
                 for result in results:
                     self.recorder.case(result)
         finally:
             self.recorder.guest_seconds = time.monotonic() - started
+
+    def rerun(self, times: int, view: View) -> None:
+        """Run what failed again. Whatever happens meanwhile, the verdicts of the run stay."""
+        try:
+            rerun(
+                self.selections, times, recorder=self.recorder, view=view, judge=lambda one, to: self._judge([one], to)
+            )
+        except KeyboardInterrupt:
+            view.say("interrupted: the rest is not run again", style="yellow")
+        except HarnessError as error:
+            view.say(f"the rest is not run again: {error.message}", style="yellow")
+        except OSError as reason:
+            view.say(disk_failure(reason, "while running failed cases again").message, style="yellow")
+
+    def _judge(self, selections: Iterable[Selection], recorder: Recorder) -> Generator[CaseResult, None, None]:
+        assert self.plan is not None and self.config is not None
+        profile, config = self.todo.profile, self.config
+        return judge(self.plan, selections, profile=profile, config=config, recorder=recorder, paths=self.paths)
+
+    def write(self) -> None:
+        """Write the results and the manifest."""
+        try:
+            self.folder.write_results(self.recorder.results())
+            self.write_manifest()
+        except HarnessError as error:  # a full disk: what is known is shown nevertheless
+            self.recorder.failed(error)
 
     def _selftests(self, built: BuiltKernel, machine: Machine) -> list[Selection]:
         """The programs of the tree's selftests, now that they are built."""

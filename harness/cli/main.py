@@ -26,6 +26,8 @@ from harness.store import disk_failure
 # name → one line for `harness -h` (kept here so that help imports no subcommand)
 COMMANDS = {
     "run": "Source to verdict: fetch, apply, build, boot, test, report.",
+    "history": "Show finished runs, and how a case fared in them.",
+    "compare": "Show what changed from one run to another.",
     "build": "Build a kernel (and show where it is).",
     "boot": "Boot a guest: a shell, or one command with its exit status.",
     "config": "Show, compare and explain kernel configurations.",
@@ -74,8 +76,9 @@ class _Commands(click.Group):
 @click.option("-v", "--verbose", count=True, help="Show the commands that are run (-vv: everything).")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where kernels, images and repositories are kept.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where runs are kept.")
+@click.option("--history", metavar="URL|FILE|off", help="The history of runs: postgresql://…, or a file of SQLite.")
 @click.pass_context
-def cli(ctx: click.Context, verbose: int, cache_dir: Path | None, data_dir: Path | None) -> None:
+def cli(ctx: click.Context, verbose: int, cache_dir: Path | None, data_dir: Path | None, history: str | None) -> None:
     """Builds a kernel with a patch series and judges it in QEMU on emulated CXL hardware.
 
     \b
@@ -90,7 +93,7 @@ def cli(ctx: click.Context, verbose: int, cache_dir: Path | None, data_dir: Path
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("paramiko", "invoke", "fabric", "asyncio", "filelock", "qemu"):
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbose > 1 else logging.CRITICAL)
-    ctx.obj = Session.create(cache=cache_dir, data=data_dir, verbose=verbose)
+    ctx.obj = Session.create(cache=cache_dir, data=data_dir, verbose=verbose, history=history)
 
 
 def show_error(error: HarnessError) -> None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import shlex
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import click
 from harness import profile as profiles
 from harness.cli.session import Session, dry_run_option
 from harness.errors import UserError
+from harness.history.place import hidden
 from harness.paths import make_folder
 from harness.profile import Profile
 
@@ -74,9 +77,19 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 @click.option("--seed", metavar="N|random", help="What they draw from [default: 1, or the profile's].")
 @click.option("--prepare", is_flag=True, help="Fetch, apply, configure and build, and stop before the guest.")
 @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder: empty, or not there.")
+@click.option(
+    "--rerun-failed",
+    "reruns",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="N",
+    help="Run each failed case N times again, on a fresh guest: flaky or broken? The verdict stays the first.",
+)
 @dry_run_option
 @click.pass_obj
-def command(session: Session, /, dry_run: bool, keyword: str, prepare: bool, into: Path | None, **flags: Any) -> int:
+def command(
+    session: Session, /, dry_run: bool, keyword: str, prepare: bool, into: Path | None, reruns: int, **flags: Any
+) -> int:
     """Source to verdict: fetch, apply, configure, build, boot, test, report.
 
     \b
@@ -87,6 +100,7 @@ def command(session: Session, /, dry_run: bool, keyword: str, prepare: bool, int
     harness run --suite kselftest:mm,cgroup                          the tree's own selftests, built from it
     harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
     harness run --suite lifecycle --for 8h --seed random              drawn sequences, through the night
+    harness run --rerun-failed 3                                     what fails is run again: flaky or broken?
     """
     from harness import run  # not before help and usage errors: it imports every stage
 
@@ -105,7 +119,7 @@ def command(session: Session, /, dry_run: bool, keyword: str, prepare: bool, int
         return 0
     if prepare:
         return _prepare(session, todo)
-    return _execute(session, todo, into=into)
+    return _execute(session, todo, into=into, reruns=reruns)
 
 
 def _seed(text: str | None) -> int | None:
@@ -134,6 +148,11 @@ def without(words: list[str], *options: str) -> list[str]:
 def seeded(words: list[str], profile: Profile) -> list[str]:
     """The command with the seed that was used in place of one that was drawn, or none."""
     return [*without(words, "--seed"), "--seed", str(profile.seed)]
+
+
+def _prepare_history() -> None:
+    """Import what the history needs, beside the guest: a quarter of a second that nobody waits for."""
+    threading.Thread(target=importlib.import_module, args=("harness.history.finish",), daemon=True).start()
 
 
 def _show_plan(todo: Any) -> None:
@@ -170,7 +189,7 @@ def _empty(folder: Path) -> Path:
     return make_folder(folder.absolute())
 
 
-def _execute(session: Session, todo: Any, *, into: Path | None) -> int:
+def _execute(session: Session, todo: Any, *, into: Path | None, reruns: int) -> int:
     from harness import run
     from harness.cli.summary import show_summary
     from harness.results.folder import RunFolder
@@ -178,7 +197,8 @@ def _execute(session: Session, todo: Any, *, into: Path | None) -> int:
     from harness.terminal import Terminal
     from harness.values import Verdict
 
-    words = ["harness", *sys.argv[1:]]
+    words = ["harness", *map(hidden, sys.argv[1:])]
+    place = session.history_place
     terminal = Terminal(sys.stdout)
     try:
         folder, results = run.execute(
@@ -188,10 +208,15 @@ def _execute(session: Session, todo: Any, *, into: Path | None) -> int:
             view=terminal,
             command=words,
             folder=RunFolder(_empty(into)) if into is not None else None,
+            reruns=reruns,
+            meanwhile=_prepare_history if place is not None else None,
         )
     finally:
         terminal.close()
     repeat = without(seeded(words, todo.profile) if todo.draws else words, "--into")
     one = without(repeat, "--suite", "--case", "-k")
-    show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one))
+    from harness.history.finish import note  # it imports SQLAlchemy
+
+    noted = note(folder, place, runs=session.paths.runs)
+    show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one), noted=noted)
     return exit_status(Verdict(results.verdict), interrupted=results.interrupted, failure=results.failure)

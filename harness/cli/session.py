@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from harness.history.place import Place, choose
 from harness.paths import Paths, default_paths
 from harness.progress import HEARTBEAT_SECONDS, Progress
 from harness.store import Store
@@ -27,12 +28,18 @@ class Session:
     paths: Paths
     store: Store
     verbose: int
+    history: str | None = None
+
+    @property
+    def history_place(self) -> Place | None:
+        """Where the history of runs is; None where there is to be none. Raises :class:`UserError`."""
+        return choose(self.history, paths=self.paths)
 
     @classmethod
-    def create(cls, *, cache: Path | None, data: Path | None, verbose: int) -> Session:
+    def create(cls, *, cache: Path | None, data: Path | None, verbose: int, history: str | None = None) -> Session:
         """The session for the folders given (None: the defaults)."""
         paths = default_paths(cache=cache, data=data)
-        return cls(paths=paths, store=Store(paths.cache), verbose=verbose)
+        return cls(paths=paths, store=Store(paths.cache), verbose=verbose, history=history)
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Progress]:

@@ -6,22 +6,37 @@ from __future__ import annotations
 from itertools import groupby
 
 from harness.display import duration, printable
+from harness.history.kinds import FLAKY, Noted
+from harness.rerun import told
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, Failure, Results, counts
 from harness.terminal import Terminal
 from harness.values import Verdict
 
 _COLUMNS = ("PASS", "FAIL", "SKIP", "CRASH", "TIMEOUT", "LOST", "XFAIL", "XPASS")
+_FIXED_SHOWN = 10
 
 
-def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, repeat: str, one: str) -> None:
-    """Print the summary of a finished run; ``repeat`` runs it again, ``one`` with a ``--case`` runs that case alone."""
+def show_summary(
+    terminal: Terminal, folder: RunFolder, results: Results, *, repeat: str, one: str, noted: Noted
+) -> None:
+    """Print the summary of a finished run; ``repeat`` runs it again, ``one`` with a ``--case`` runs that case alone.
+
+    ``noted`` is what the history makes of it.
+    """
     terminal.say("")
     if results.failure is not None:
         show_failure(terminal, results.failure)
     bad = [case for case in results.cases if not Verdict(case.verdict).good]
     for case in bad:
-        terminal.say(f"{case.verdict} {case.suite}/{case.program}:{case.case}  {printable(case.reason)}", style="red")
+        terminal.say(f"{case.verdict} {case.name}  {printable(case.reason)}", style="red")
+        if kind := _kind(case, results, noted):
+            terminal.say(f"  ↳ {kind}", style="yellow")
+    fixed = noted.classified.fixed
+    for name in fixed[:_FIXED_SHOWN]:
+        terminal.say(f"fixed {printable(name)}", style="green")
+    if len(fixed) > _FIXED_SHOWN:
+        terminal.say(f"fixed … and {len(fixed) - _FIXED_SHOWN} more", style="green")
     if results.cases:
         _show_table(terminal, results)
     good = Verdict(results.verdict).good
@@ -29,10 +44,20 @@ def show_summary(terminal: Terminal, folder: RunFolder, results: Results, *, rep
     verdict = f"interrupted ({results.verdict})" if results.interrupted else results.verdict
     terminal.say(f"{verdict}  {spent}", style="bold green" if good else "bold red")
     terminal.say(f"run folder   {folder.path}")
+    if noted.trouble:
+        terminal.say(f"history      {printable(noted.trouble)}", style="yellow")
     terminal.say(f"run it again {repeat}")
     if bad:
         first = bad[0]
-        terminal.say(f"only that    {one} --case {first.suite}/{first.program}:{first.case}")
+        terminal.say(f"only that    {one} --case {first.name}")
+
+
+def _kind(case: CaseRecord, results: Results, noted: Noted) -> str:
+    """Which kind of failure it is, by the history and by the reruns."""
+    kind, again = noted.classified.failures.get(case.name), told(results, case)
+    if kind is not None and kind.kind == FLAKY and again.startswith(FLAKY):
+        return kind.told
+    return "; ".join(text for text in (kind.told if kind is not None else "", again) if text)
 
 
 def _show_table(terminal: Terminal, results: Results) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from harness.profile import Profile
 from harness.results.record import CaseRecord, Manifest, Results, fingerprint
 from harness.values import Verdict
 
@@ -35,7 +36,8 @@ def manifest(read: Manifest) -> Manifest:
     """A manifest in today's form; raises KeyError and its like where it is not what its version says."""
     if read.version > 1:
         return read
-    before, profile = read.decides, read.decides["profile"]
+    before = read.decides
+    profile = msgspec.to_builtins(Profile()) | before["profile"]  # it got more fields while version 1 lasted
     source, series, qemu = before.get("source"), before.get("series"), before.get("qemu")
     decides: dict[str, Any] = {
         "harness": before["harness"],

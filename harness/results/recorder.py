@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from harness.errors import HarnessError, UserError
 from harness.progress import StageView, View
 from harness.results.folder import RunFolder
-from harness.results.record import CaseRecord, Failure, Results, StageRecord, case_record, run_verdict
-from harness.values import CaseResult
+from harness.results.record import CaseRecord, Failure, RerunRecord, Results, StageRecord, case_record, run_verdict
+from harness.values import CaseResult, Verdict
 
 
 class Recorder:
@@ -26,6 +26,12 @@ class Recorder:
         self._started = time.monotonic()
         self._stages: list[StageRecord] = []
         self._cases: list[CaseRecord] = []
+        self._reruns: list[RerunRecord] = []
+
+    @property
+    def failed_cases(self) -> tuple[CaseRecord, ...]:
+        """The cases that did not pass, so far."""
+        return tuple(case for case in self._cases if not Verdict(case.verdict).good)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StageView]:
@@ -50,6 +56,10 @@ class Recorder:
         else:
             self._cases[place] = record
         self.view.case(result)
+
+    def reran(self, record: RerunRecord) -> None:
+        """A failed case was run again."""
+        self._reruns.append(record)
 
     def failed(self, error: HarnessError) -> None:
         """The run itself failed; its cases so far are kept, and the log of what failed is copied to the run folder."""
@@ -79,6 +89,7 @@ class Recorder:
             stages=tuple(self._stages),
             cases=tuple(self._cases),
             failure=self.failure,
+            reruns=tuple(self._reruns),
         )
 
 
