@@ -114,11 +114,11 @@ def finished(runs: Path) -> list[Path]:
 
 
 def pending(history: History, runs: Path) -> list[Path]:
-    """The finished runs of a folder of runs that the history does not have, oldest first."""
+    """The finished runs of a folder of runs that the history does not have, oldest first; none that goes on still."""
     with history.reading() as connection:
         known = set(connection.execute(sa.select(run.c.name)).scalars())
     names = sorted(path for path in runs.iterdir() if path.name not in known) if runs.is_dir() else []
-    return [path for path in names if (path / "results.json").is_file()]
+    return [path for path in names if (path / "results.json").is_file() and not RunFolder(path).going_on]
 
 
 def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:

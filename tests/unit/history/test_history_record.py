@@ -116,6 +116,10 @@ def test_only_what_is_missing_is_pending(place: Place, past: Past) -> None:
         assert pending(history, past.folder) == [made[0].path, made[2].path]
         assert catch_up(history, past.folder) == 2
         assert pending(history, past.folder) == []
+        later = past.run({"a/b:c": "FAIL"})
+        with later.held():
+            assert pending(history, past.folder) == [], "it may have its failures run again"
+        assert pending(history, past.folder) == [later.path]
         assert pending(history, past.folder / "none") == []
 
 
