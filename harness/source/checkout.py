@@ -28,6 +28,7 @@ from harness.store import disk_failure
 from harness.values import Tree
 
 _READ_SECONDS = 1800.0
+_OF_A_BUILD = (".config", "include/config", "include/generated", "vmlinux")
 
 
 def _is_kernel(path: Path) -> bool:
@@ -93,16 +94,46 @@ def _snapshot(request: Request, checkout: Checkout, ours: Repository) -> str:
 def _add(checkout: Checkout, ours: Repository, index: Path, *, pack: bool) -> process.Completed:
     # A threshold of one byte makes git write new objects into one pack instead of a file each (git-config(1))
     settings = ("-c", "core.bigFileThreshold=1", "-c", "core.compression=1") if pack else ("-c", "core.compression=1")
+    what, names = ("--", "."), None
+    if checkout.git_dir is None:  # the patterns hit files that were unpacked, too
+        what = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+        built = _built(checkout, ours, index)
+        names = b".\0" + b"".join(b":(exclude,literal)" + name + b"\0" for name in built)
     return ours.git(
         f"--work-tree={checkout.top}",
         *settings,
         "-c", "core.untrackedCache=true",
-        "add", "--all", "--", ".",
+        "add", "--all", *what,
         cwd=checkout.top,
         env={"GIT_INDEX_FILE": str(index)},
+        stdin=names,
         deadline=_READ_SECONDS,
         check=False,
     )  # fmt: skip
+
+
+def _built(checkout: Checkout, ours: Repository, index: Path) -> list[bytes]:
+    """What a build left in a tree without git: all that its ``.gitignore`` names, where there was a build in it.
+
+    A line that ignores everything counts nothing: Debian's source has one, as its packaging keeps ``debian/`` alone in
+    git.
+    """
+    if not any((checkout.top / name).exists() for name in _OF_A_BUILD):
+        return []
+    try:
+        lines = (checkout.top / ".gitignore").read_bytes().splitlines()
+    except OSError:
+        return []
+    kept = index.with_name(f"{index.name}.ignored")
+    kept.write_bytes(b"".join(line + b"\n" for line in lines if line.strip() not in (b"*", b"/*")))
+    listed = ours.git(
+        f"--work-tree={checkout.top}",
+        "ls-files", "-z", "--others", "--ignored", "--directory", f"--exclude-from={kept}",
+        cwd=checkout.top,
+        env={"GIT_INDEX_FILE": str(index)},
+        deadline=_READ_SECONDS,
+    )  # fmt: skip
+    return [name for name in listed.stdout.split(b"\0") if name]
 
 
 def _seed(checkout: Checkout, index: Path, ours: Repository) -> bool:

@@ -150,6 +150,36 @@ def test_subfolder_worktree_and_no_repository(kernel: Kernel, obtain: Obtain, tm
     assert not (bare / ".git").exists()
 
 
+IGNORED = "*.o\n.*\n/include/config/\n/tags*\n#\n# Debian packaging\n#\n/*\n!/debian/\n"  # as in Debian's source
+
+
+def unpacked(path: Path) -> Kernel:
+    top = Kernel(path)
+    top.write("Makefile", MAKEFILE)
+    top.write(".gitignore", IGNORED)
+    for name in ("mm/memory.c", "mm/.gitignore", "tags.c", "näme (1).c"):
+        top.write(name, "x\n")
+    return top
+
+
+def test_unpacked_source_is_all_there_whatever_it_ignores(obtain: Obtain, tmp_path: Path) -> None:
+    top = unpacked(tmp_path / "linux-source-6.12")
+    first = set(files(obtain(f"tree:{top.path}")))
+    assert first == {".gitignore", "Makefile", "mm/memory.c", "mm/.gitignore", "tags.c", "näme (1).c"}
+    (top.path / "mm/memory.c").unlink()
+    for name in ("mm/new.c", "mm/new.o", ".config", "include/config/auto.conf"):
+        top.write(name, "y\n")
+    second = set(files(obtain(f"tree:{top.path}")))
+    assert second == first - {"mm/memory.c"} | {"mm/new.c"}, "what a build left is not source"
+
+
+def test_unpacked_source_that_was_built_in_place(obtain: Obtain, tmp_path: Path) -> None:
+    top = unpacked(tmp_path / "linux-source-6.12")
+    for name in ("mm/memory.o", "built/only.o", ".config", "include/config/auto.conf"):
+        top.write(name, "x\n")
+    assert set(files(obtain(f"tree:{top.path}"))) == {"Makefile", "mm/memory.c", "näme (1).c"}
+
+
 def test_kernel_unpacked_inside_another_repository(kernel: Kernel, obtain: Obtain) -> None:
     inner = kernel.path / "vendor/linux"
     inner.mkdir(parents=True)
