@@ -23,7 +23,7 @@ from harness.store import Store
 STANDIN = Path(__file__).with_name("standin.py")
 PROJECT = Path(__file__).resolve().parents[3]
 
-MATRIX = """
+MATRIX = """summary = "A stub"
 [matrix]
 sources = ["stub"]
 series = ["none", "harness-hello"]
