@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.history.place import hidden
 
 
 @click.command()
@@ -49,7 +50,14 @@ def command(session: Session, /, matrix: Path, force: bool, anew: bool, dry_run:
         view = nightly.NightView(sys.stderr if as_json else sys.stdout)
         try:
             outcome = nightly.execute(
-                todo, desk=desk, paths=session.paths, store=session.store, view=view, force=force, anew=anew
+                todo,
+                desk=desk,
+                paths=session.paths,
+                store=session.store,
+                view=view,
+                force=force,
+                anew=anew,
+                history=session.history_place,
             )
         finally:
             view.close()
@@ -74,7 +82,7 @@ def _end(session: Session, todo: Any, desk: Any, outcome: Any, view: Any, *, as_
     from harness.results.record import exit_status
 
     night = outcome.night
-    words = [word for word in ["harness", *sys.argv[1:]] if word not in ("--anew", "--force")]
+    words = [word for word in ["harness", *map(hidden, sys.argv[1:])] if word not in ("--anew", "--force")]
     if not outcome.interrupted:
         words.append("--force")
     found = nightly.report(
@@ -85,6 +93,7 @@ def _end(session: Session, todo: Any, desk: Any, outcome: Any, view: Any, *, as_
         paths=session.paths,
         interrupted=outcome.interrupted,
         again=shlex.join(words),
+        history=session.history_place,
     )
     files = nightly.write(found, desk.night_folder(night))
     swept = nightly.sweep(desk, todo.matrix.keep, paths=session.paths, now=time.time())

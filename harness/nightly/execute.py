@@ -22,6 +22,7 @@ import msgspec
 
 from harness.display import duration
 from harness.errors import HarnessError, UserError
+from harness.history.place import OFF, Place
 from harness.nightly import check, plan
 from harness.nightly.inputs import Inputs, fingerprints, moves, pinned, safe, series_name, source_name
 from harness.nightly.matrix import Cell, Matrix
@@ -86,14 +87,15 @@ def execute(
     view: NightView,
     force: bool = False,
     anew: bool = False,
+    history: Place | None = None,
     harness: Sequence[str] = HARNESS,
 ) -> Outcome:
     """Run the night, or what is left of the one that was interrupted. Ctrl-C ends it early: it can be gone on with.
 
-    ``force`` runs every cell although nothing moved, ``anew`` begins again where one was interrupted. ``harness`` is
-    the command that runs a cell.
+    ``force`` runs every cell although nothing moved, ``anew`` begins again where one was interrupted. ``history`` is
+    where cells record their runs (None: nowhere), ``harness`` the command that runs one.
     """
-    work = _Work(todo, desk=desk, paths=paths, store=store, view=view, harness=tuple(harness))
+    work = _Work(todo, desk=desk, paths=paths, store=store, view=view, history=history, harness=tuple(harness))
     night = desk.book.night
     resumed = night is not None and night.going_on and not anew
     if resumed and night is not None and (night.digest != todo.digest or not work.knows(night)):
@@ -137,9 +139,18 @@ class _Work:
     """One night's state while it goes on."""
 
     def __init__(
-        self, todo: Planned, *, desk: Desk, paths: Paths, store: Store, view: NightView, harness: tuple[str, ...]
+        self,
+        todo: Planned,
+        *,
+        desk: Desk,
+        paths: Paths,
+        store: Store,
+        view: NightView,
+        history: Place | None,
+        harness: tuple[str, ...],
     ) -> None:
         self.todo = todo
+        self.history = history
         self.harness = harness
         self.matrix = todo.matrix
         self.desk = desk
@@ -151,6 +162,13 @@ class _Work:
         self.capacity = this_machine(cells=limits.cells, memory_mib=limits.memory_mib)
         self.begun = time.monotonic()
         self.spent = 0.0
+
+    @property
+    def _history(self) -> str:
+        """The place of the history as ``HARNESS_HISTORY`` has it: in the environment, where a password is not seen."""
+        if self.history is None:
+            return OFF
+        return str(self.history.file) if self.history.file is not None else self.history.url
 
     @property
     def book(self) -> Book:
@@ -437,7 +455,7 @@ class _Work:
             deadline=min(deadline, max(1.0, self._time_left)) if cores == 0 else deadline,
             cores=cores,
             memory_mib=one.memory_mib,
-            env={"HARNESS_PROJECT": str(self.paths.project)},
+            env={"HARNESS_PROJECT": str(self.paths.project), "HARNESS_HISTORY": self._history},
         )  # fmt: skip
 
     def _profile(self, one: Todo, night: Night) -> Path:

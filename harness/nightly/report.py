@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from harness.display import duration, printable
 from harness.errors import HarnessError
+from harness.history.kinds import Classified
+from harness.history.place import Place
 from harness.nightly.matrix import Cell, Matrix
+from harness.nightly.remember import of_history
 from harness.nightly.state import Book, CellState, Night, night_verdict
 from harness.paths import Paths
 from harness.results import folder as run_folders
@@ -22,10 +25,14 @@ _MOST_CASES = 40  # of one cell in the text: the page has all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadCase:
-    """A case that is no good; ``again`` where it was so the last time as well, ``new`` where it was good then."""
+    """A case that is no good; ``kind``: ``new``, ``known``, ``flaky`` (by the history), ``again`` (by the last night).
+
+    ``told`` is what the history says of it in a few words.
+    """
 
     case: CaseRecord
     kind: str
+    told: str = ""
 
     @property
     def name(self) -> str:
@@ -65,13 +72,17 @@ class CellReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightReport:
-    """A night with everything that its reports say. ``again`` is the command that runs it, or what is left of it."""
+    """A night with everything that its reports say. ``again`` is the command that runs it, or what is left of it.
+
+    ``trouble`` is why the history says nothing, in a line.
+    """
 
     matrix: Matrix
     night: Night
     cells: tuple[CellReport, ...]
     interrupted: bool
     again: str
+    trouble: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -99,9 +110,19 @@ class NightReport:
 
 
 def report(
-    matrix: Matrix, cells: Sequence[Cell], book: Book, night: Night, *, paths: Paths, interrupted: bool, again: str
+    matrix: Matrix,
+    cells: Sequence[Cell],
+    book: Book,
+    night: Night,
+    *,
+    paths: Paths,
+    interrupted: bool,
+    again: str,
+    history: Place | None = None,
 ) -> NightReport:
     """Put together what the night's runs left; a run folder that is gone leaves its cell without cases."""
+    runs = [state.run for state in night.cells.values() if state.run and not state.like]
+    classified, trouble = of_history(runs, history, paths=paths)
     found = []
     for cell in cells:
         state = night.cells.get(cell.key)
@@ -111,9 +132,11 @@ def report(
             said = f"{known.verdict} on {time.strftime('%-d %b', time.localtime(known.when))} ({known.run})"
         results = _results(state.run, paths) if state is not None and not state.like else None
         before = _results(state.before, paths) if state is not None else None
-        bad, fixed = _changes(results, before)
+        bad, fixed = _changes(results, before, classified.get(state.run) if state is not None else None)
         found.append(CellReport(key=cell.key, cell=cell, state=state, results=results, bad=bad, fixed=fixed, said=said))
-    return NightReport(matrix=matrix, night=night, cells=tuple(found), interrupted=interrupted, again=again)
+    return NightReport(
+        matrix=matrix, night=night, cells=tuple(found), interrupted=interrupted, again=again, trouble=trouble
+    )
 
 
 def _results(run: str, paths: Paths) -> Results | None:
@@ -125,13 +148,23 @@ def _results(run: str, paths: Paths) -> Results | None:
         return None
 
 
-def _changes(now: Results | None, before: Results | None) -> tuple[tuple[BadCase, ...], tuple[str, ...]]:
+def _changes(
+    now: Results | None, before: Results | None, classified: Classified | None
+) -> tuple[tuple[BadCase, ...], tuple[str, ...]]:
     """The cases that are no good now, and those that were and are good again."""
     was = {_name(case): Verdict(case.verdict).good for case in before.cases} if before is not None else {}
     cases = now.cases if now is not None else ()
-    kinds = {None: "first seen" if before is not None else "", True: "new", False: "again"}
-    bad = [BadCase(case=case, kind=kinds[was.get(_name(case))]) for case in cases if not Verdict(case.verdict).good]
-    fixed = [_name(case) for case in cases if Verdict(case.verdict).good and was.get(_name(case)) is False]
+    kinds = {None: "new" if before is not None else "", True: "new", False: "again"}
+    bad, fixed = [], []
+    for case in cases:
+        name = _name(case)
+        if Verdict(case.verdict).good:
+            if name in (classified.fixed if classified is not None else ()) or was.get(name) is False:
+                fixed.append(name)
+            continue
+        said = classified.failures.get(name) if classified is not None else None
+        kind = said.kind if said is not None else kinds[was.get(name)]
+        bad.append(BadCase(case=case, kind=kind, told=said.told if said is not None else ""))
     return tuple(bad), tuple(fixed)
 
 
@@ -163,6 +196,7 @@ def text(found: NightReport) -> str:
     fixed = [f"  {one.cell.title}: {name}" for one in found.ran for name in one.fixed]
     if fixed:
         lines += ["", "fixed since the last time:", *fixed]
+    lines += ["", f"note: {found.trouble}"] if found.trouble else []
     lines += ["", f"again: {found.again}"]
     return "\n".join(printable(line) for line in lines) + "\n"
 
@@ -190,8 +224,9 @@ def _bad(one: CellReport) -> list[str]:
     if one.results is not None and one.results.failure is not None:
         lines += [f"  | {line}" for line in one.results.failure.details[:10]]
     for bad in one.bad[:_MOST_CASES]:
-        kind = f"{bad.kind:<11}" if bad.kind else ""
+        kind = f"{bad.kind:<6} " if bad.kind else ""
         lines.append(f"  {kind}{bad.case.verdict:<8}{bad.name}  {bad.case.splat or bad.case.reason}".rstrip())
+        lines += [f"         {bad.told}"] if bad.told else []
     if len(one.bad) > _MOST_CASES:
         lines.append(f"  and {len(one.bad) - _MOST_CASES} more")
     return lines
