@@ -44,6 +44,10 @@ def command(session: Session, /, matrix: Path, force: bool, anew: bool, dry_run:
         capacity = this_machine(cells=read.limits.cells, memory_mib=read.limits.memory_mib)
         expected = nightly.estimate(found, desk.book, capacity)
         _show_plan(found, expected, as_json=as_json)
+        night = desk.book.night
+        if night is not None and night.going_on and not as_json:
+            done = sum(one.status == "done" for one in night.cells.values())
+            click.echo(f"the night of {night.id} was interrupted: it is gone on with, {done} of its cells are done")
         nightly.check_wall(read, expected, len(found))
         return 0
     with desk.locked():

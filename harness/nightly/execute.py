@@ -375,6 +375,7 @@ class _Work:
                 self._know(ended.job.name, state)
             state.seconds = round(ended.seconds, 3)
             self._tell(ended.job.name, state)
+            night.wall = self._wall
             self.desk.write()
 
     def _broken(self, state: CellState, ended: Ended) -> None:

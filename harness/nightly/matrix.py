@@ -121,7 +121,7 @@ class Keep(Table, frozen=True):
 
 
 class Matrix(Table, frozen=True):
-    """A matrix file. ``name`` (of the file) and ``path`` are not in it.
+    """A matrix file. ``path`` is not in it; ``name`` is what its nights are kept under, the file's where it says none.
 
     ``follow``: whether to look for a branch's new commits, a series' new revisions, the distribution's new package.
     ``set`` are fields of a profile that all cells get. ``origin`` is who reports, in KCIDB's terms.
@@ -200,9 +200,11 @@ def parse(text: bytes, *, path: str) -> Matrix:
         raise _in_words(str(reason), path, msgspec.toml.decode(text)) from None
     except msgspec.DecodeError as reason:
         raise UserError(f"{path} is not valid TOML: {reason}") from None
-    if found.name or found.path:
-        raise UserError(f"{path}: unknown key '{'name' if found.name else 'path'}'")
-    matrix = msgspec.structs.replace(found, name=Path(path).stem, path=path)
+    if found.path:
+        raise UserError(f"{path}: unknown key 'path'")
+    if found.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", found.name):
+        raise UserError(f"{path}: name '{found.name}' is no name of a folder", hint="letters, digits, '.', '_' and '-'")
+    matrix = msgspec.structs.replace(found, name=found.name or Path(path).stem, path=path)
     _check_values(matrix)
     return matrix
 
@@ -437,4 +439,4 @@ def _known(place: str) -> tuple[str, ...]:
         "matrix": Axes, "limits": Limits, "keep": Keep, "include": Include, "exclude": Pattern, "series": Archived,
     }  # fmt: skip
     table = tables.get(re.split(r"[.\[]", place)[0], Matrix)
-    return tuple(name for name in table.__struct_fields__ if table is not Matrix or name not in ("name", "path"))
+    return tuple(name for name in table.__struct_fields__ if name != "path")

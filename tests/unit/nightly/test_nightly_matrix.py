@@ -116,7 +116,8 @@ MISTAKES = {
         + ",".join(f"'t{n}'" for n in range(60)) + "]", "matrix has 3600 cells (1 sources × 60 series", None,
     ),
     "no TOML": ("[matrix", "ci/n.toml is not valid TOML", None),
-    "our own key": ("name = 'x'", "unknown key 'name'", None),
+    "our own key": ("path = 'x'", "unknown key 'path'", None),
+    "a name that climbs out": ("name = '../x'", "name '../x' is no name of a folder", None),
 }  # fmt: skip
 
 
