@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -73,3 +74,28 @@ class QuietView:
 
     def say(self, text: str, *, style: str = "") -> None:
         """Drop it."""
+
+
+class Brief:
+    """A view of one run among many: its stages but the ``hidden`` ones, and the cases that are no good."""
+
+    def __init__(self, view: View, *, hidden: Collection[str]) -> None:
+        self._view = view
+        self._hidden = hidden
+
+    def stage(self, name: str) -> AbstractContextManager[StageView]:
+        """A stage, shown or not."""
+        return nullcontext(Quiet()) if name in self._hidden else self._view.stage(name)
+
+    def case_started(self, name: str) -> None:
+        """Pass it on."""
+        self._view.case_started(name)
+
+    def case(self, result: CaseResult) -> None:
+        """Pass it on where it is no good."""
+        if not result.verdict.good:
+            self._view.case(result)
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Pass it on."""
+        self._view.say(text, style=style)

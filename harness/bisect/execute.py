@@ -62,8 +62,11 @@ class Found:
         }
 
 
-def by_patches(profile: Profile, judge: Judge, *, again: bool = False) -> Found:
-    """The first patch of the profile's series that changes the verdict; 0 is the tree before it."""
+def by_patches(profile: Profile, judge: Judge, *, start: int = 0, again: bool = False) -> Found:
+    """The first patch of the profile's series that changes the verdict.
+
+    The old end is the tree with the first ``start`` patches; 0: without any.
+    """
     judge.check(profile)
     with judge.view.stage("series") as stage:
         tools: dict[str, Any] = {"paths": judge.paths, "store": judge.store, "progress": stage}
@@ -72,6 +75,10 @@ def by_patches(profile: Profile, judge: Judge, *, again: bool = False) -> Found:
         applied = series.apply(tree, patches, **tools)
         stage.result(f"{len(patches.patches)} patches on {tree.spec} ({tree.version})")
     points = [applied.tree.commit, *applied.commits]
+    if not 0 <= start < len(points) - 1:
+        raise UserError(
+            f"--from {start}: the series has {len(points) - 1} patches", hint="a number of patches before the last"
+        )
     titles = ["the tree before the series", *(patch.title for patch in patches.patches)]
 
     def at(number: int) -> Profile:
@@ -79,14 +86,14 @@ def by_patches(profile: Profile, judge: Judge, *, again: bool = False) -> Found:
 
     asked = _Asked(
         judge,
-        ["series", applied.tree.commit, list(applied.commits)],
+        ["series", applied.tree.commit, list(applied.commits)],  # whatever the old end: an answer holds for all
         profile,
         profile_of=lambda commit: at(points.index(commit)),
         name_of=lambda commit: f"patch {points.index(commit)} ({titles[points.index(commit)]})",
         again=again,
     )
     repository = Repository(applied.tree.repository)
-    first, old = asked.commits(repository, points[0], points[-1])
+    first, old = asked.commits(repository, points[start], points[-1])
     numbers = [points.index(commit) for commit in first.commits]
     what = tuple(f"patch {number}: {titles[number]}" for number in numbers)
     show = _run_command(judge, at(numbers[-1]), "--patches", str(numbers[-1]))

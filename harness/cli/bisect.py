@@ -51,6 +51,8 @@ class _Command(click.Command):
 @click.option("--add-config", metavar="FRAGMENT", multiple=True, help="A fragment beside the profile's; repeat it.")
 @click.option("--accel", type=click.Choice(["auto", "kvm", "tcg"]), help="The accelerator.")
 @click.option("--jobs", type=int, metavar="N", help="Compilers side by side.")
+@click.option("--from", "start", type=int, default=0, metavar="N",
+              help="With --series: the old end is the first N patches, known to be as good as none.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Forget what was answered before.")
 @json_option
 @dry_run_option
@@ -124,6 +126,8 @@ def _find(session: Session, flags: dict[str, Any], *, as_json: bool, dry_run: bo
     given = [name for name in ("range_", "configs") if flags[name]]
     if not given and not flags["series"]:
         raise UserError("a bisect goes over --series S, --git GOOD..BAD or --config GOOD BAD", hint="give one of them")
+    if flags["start"] and (given or not flags["series"]):
+        raise UserError("--from counts patches of --series", hint="--git GOOD..BAD has its old end itself")
     if len(given) > 1 or (flags["range_"] and flags["series"]):
         raise UserError("a bisect goes over one of --series, --git and --config", hint="--config may have a --series")
     profile = _profile(session, flags, series=flags["series"])
@@ -140,7 +144,7 @@ def _find(session: Session, flags: dict[str, Any], *, as_json: bool, dry_run: bo
     find = {
         "range_": functools.partial(bisect.by_commits, profile, flags["range_"]),
         "configs": functools.partial(bisect.by_options, profile, *(flags["configs"] or ("", ""))),
-        "series": functools.partial(bisect.by_patches, profile),
+        "series": functools.partial(bisect.by_patches, profile, start=flags["start"]),
     }[given[0] if given else "series"]
     try:
         found = find(judge, again=flags["again"])

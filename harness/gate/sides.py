@@ -22,7 +22,7 @@ from harness.gate.cases import BAD
 from harness.paths import Paths
 from harness.pipeline import Machine
 from harness.profile import Profile
-from harness.progress import Progress, View
+from harness.progress import Brief, Progress, View
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.run import RunPlan
@@ -34,6 +34,7 @@ from harness.values import AppliedSeries, Verdict
 _KIND = "gate-run"
 _FORMAT = 1  # of what is kept: raise it when its meaning changes
 _FILE = "sample.json"
+_KNOWN_STAGES = ("image", "qemu", "source", "series", "config")  # the same for each run
 _LEAST_SECONDS = 1.0  # of a case: below, its duration is mostly the way to the guest and back
 
 Execute = Callable[[RunPlan], tuple[RunFolder, Results]]
@@ -90,7 +91,9 @@ class Runs:
         self._view = view
         self._again = again
         self._execute = execute or (
-            lambda todo: run.execute(todo, paths=paths, store=store, view=view, command=tuple(command))
+            lambda todo: run.execute(
+                todo, paths=paths, store=store, view=Brief(view, hidden=_KNOWN_STAGES), command=tuple(command)
+            )
         )
         self.machine: Machine | None = None
         self.kept = 0

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from harness.mutants.outcome import Outcome, Record, Report, Trial, as_case, no_
 from harness.paths import Paths
 from harness.pipeline import BuiltKernel, Machine, Made
 from harness.profile import Profile
-from harness.progress import Quiet, QuietView, StageView, View
+from harness.progress import Brief, Quiet, QuietView, StageView, View
 from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
@@ -266,7 +266,9 @@ class _Work:
         whole = catalogue.select(self.paths.guest_tests, [f"{failed.suite}/{failed.program}"])[0]
         before = whole.cases[: whole.cases.index(failed.case)]
         for number, cases in enumerate([(failed.case,), (*before, failed.case)][: 2 if before else 1], start=1):
-            recorder = Recorder(RunFolder(folder.folder(f"again-{failed.case}-{number}")), _Brief(self.view))
+            recorder = Recorder(
+                RunFolder(folder.folder(f"again-{failed.case}-{number}")), Brief(self.view, hidden=("config",))
+            )
             selection = dataclasses.replace(whole, cases=cases)
             failing: list[str] = []
             with suppress(BootError), closing(self._judge(plan, [selection], built, recorder)) as results:
@@ -294,7 +296,7 @@ class _Work:
             recorder.guest_seconds += time.monotonic() - started
 
     def _recorder(self, name: str) -> Recorder:
-        return Recorder(RunFolder(self.recorder.folder.folder(*Path(name).parts)), _Brief(self.view))
+        return Recorder(RunFolder(self.recorder.folder.folder(*Path(name).parts)), Brief(self.view, hidden=("config",)))
 
 
 def _since(started: float) -> float:
@@ -309,23 +311,3 @@ class _Stages(QuietView):
 
     def stage(self, name: str) -> AbstractContextManager[StageView]:
         return self._view.stage(name)
-
-
-class _Brief:
-    """A view of one mutant: no more than the build, the boot and the cases that are no good."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def stage(self, name: str) -> AbstractContextManager[StageView]:
-        return nullcontext(Quiet()) if name == "config" else self._view.stage(name)
-
-    def case_started(self, name: str) -> None:
-        self._view.case_started(name)
-
-    def case(self, result: CaseResult) -> None:
-        if not result.verdict.good:
-            self._view.case(result)
-
-    def say(self, text: str, *, style: str = "") -> None:
-        self._view.say(text, style=style)

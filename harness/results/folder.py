@@ -7,7 +7,7 @@
     config  series/                                       the final .config, the patches
     failure.log                                           the whole output of the command that made the run fail
     reruns/<number>/                                      guests and outputs of failed cases that were run again
-    guests/1/  console.log  console.raw  qemu.argv  dmesg.txt    a folder a guest (a crashed one is replaced)
+    guests/1/  console.log  console.raw  qemu.argv  meminfo.txt  dmesg.txt    a folder a guest
     ktap/<suite>/<program>.ktap                           each program's output as received
 """
 

@@ -119,6 +119,8 @@ def test_a_kernel_that_boots_nowhere(bench: Bench) -> None:
         (("--case", CASE, "--config", "+", "bsae"), "did you mean 'base'?"),
         (("--case", CASE), "a bisect goes over --series S, --git GOOD..BAD or --config GOOD BAD"),
         (("--case", CASE, "--git", "a..b", "--series", "{series}"), "one of"),
+        (("--case", CASE, "--git", "{tree}@HEAD~1..HEAD", "--from", "1"), "--from counts patches"),
+        (("--case", CASE, "--series", "{series}", "--from", "1"), "the series has 1 patches"),
         (("--series", "{series}"), "--case"),
     ],
 )
@@ -194,11 +196,13 @@ def paths(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
     return Paths(project=bench.project, cache=bench.cache, data=bench.data)
 
 
-def find(paths: Paths, folder: Path, guests: Guests, *, repeat: int = 1, again: bool = False) -> tuple[str, ...]:
+def find(
+    paths: Paths, folder: Path, guests: Guests, *, repeat: int = 1, start: int = 0, again: bool = False
+) -> tuple[str, ...]:
     profile = profiles.override(profiles.load("default", paths=paths), {"series": str(folder)})
     store = Store(paths.cache)
     judge = Judge(case=CASE, repeat=repeat, paths=paths, store=store, view=QuietView(), execute=guests)
-    return by_patches(profile, judge, again=again).what
+    return by_patches(profile, judge, start=start, again=again).what
 
 
 def test_a_case_over_a_series_with_a_kernel_that_does_not_boot(bench: Bench, paths: Paths) -> None:
@@ -210,6 +214,16 @@ def test_a_case_over_a_series_with_a_kernel_that_does_not_boot(bench: Bench, pat
     assert guests.asked[:2] == [6, 0] and len(guests.asked) <= 6
     plays = {0: good, 1: good, 2: good, 3: ["BOOT"], 4: bad, 5: bad, 6: bad}
     assert find(paths, folder, Guests(paths, plays), again=True) == ("patch 3: mm: 3", "patch 4: mm: 4")
+
+
+def test_the_old_end_may_be_further_on(bench: Bench, paths: Paths) -> None:
+    folder = series(bench, *(f": {number}\n" for number in range(1, 7)))
+    plays = {number: ["FAIL" if number in (0, 1, 5, 6) else "PASS"] for number in range(7)}
+    guests = Guests(paths, plays)
+    assert find(paths, folder, guests, start=3) == ("patch 5: mm: 5",) and min(guests.asked) == 3
+    for start in (6, -1):
+        with pytest.raises(UserError, match="the series has 6 patches"):
+            find(paths, folder, guests, start=start)
 
 
 def test_a_flaky_case_needs_repeats(bench: Bench, paths: Paths) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from harness.gate.cases import Change, change_of, counted, difference
-from harness.gate.report import Kind, Reason, case_reasons, ordered
+from harness.gate.report import Kind, Reason, case_reasons, finding_reasons, ordered
+from harness.series.finding import Finding, Level
 from harness.values import Verdict
 
 V = {"P": Verdict.PASS, "F": Verdict.FAIL, "S": Verdict.SKIP, "C": Verdict.CRASH, "T": Verdict.TIMEOUT,
@@ -64,3 +65,21 @@ def test_reasons_stand_in_order_of_weight_then_of_patches() -> None:
     assert [(one.kind, one.patch) for one in found] == [
         (Kind.BUILD, 4), (Kind.CRASH, None), (Kind.WARNING, 2), (Kind.WARNING, 3), (Kind.SLOWER, None),
     ]  # fmt: skip
+
+
+def test_errors_of_patch_checks_are_reasons_and_nothing_else_of_them_is() -> None:
+    def finding(check: str, status: int = 1, level: Level = Level.ERROR) -> Finding:
+        return Finding(check=check, level=level, patch=2, message="said", details=("how",), status=status)
+
+    findings = [
+        finding("apply", 3), finding("build", 3), finding("build"), finding("W=1"), finding("W=1", 3),
+        finding("sparse"), finding("grid ZSWAP=n", 3), finding("grid ZSWAP=n"), finding("checkpatch"),
+        finding("checkpatch", level=Level.WARNING), finding("build", level=Level.OK),
+        finding("sparse", level=Level.NOTE),
+    ]  # fmt: skip
+    found = finding_reasons(findings)
+    assert [one.kind for one in found] == [
+        Kind.APPLY, Kind.BUILD, Kind.WARNING, Kind.WARNING, Kind.BUILD, Kind.WARNING, Kind.GRID, Kind.WARNING,
+        Kind.CHECKPATCH,
+    ]  # fmt: skip
+    assert found[6].message == "patch 2, grid ZSWAP=n: said" and found[6].details == ("how",) and found[6].patch == 2
