@@ -94,7 +94,8 @@ def _snapshot(request: Request, checkout: Checkout, ours: Repository) -> str:
 def _add(checkout: Checkout, ours: Repository, index: Path, *, pack: bool) -> process.Completed:
     # A threshold of one byte makes git write new objects into one pack instead of a file each (git-config(1))
     settings = ("-c", "core.bigFileThreshold=1", "-c", "core.compression=1") if pack else ("-c", "core.compression=1")
-    what, names = ("--", "."), None
+    what: tuple[str, ...] = ("--", ".")
+    names: bytes | None = None
     if checkout.git_dir is None:  # the patterns hit files that were unpacked, too
         what = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
         built = _built(checkout, ours, index)
