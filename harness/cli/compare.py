@@ -70,10 +70,8 @@ def _show(found: Comparison) -> None:
             show_table([("  case", "before", "after", "why"), *lines])
             if len(changes) > _SHOWN:
                 click.echo(f"  … and {len(changes) - _SHOWN} more (--json has all)")
-    slower_or_faster = len(found.slower) + len(found.faster)
-    click.echo(f"{found.same} cases have the same verdict{'' if slower_or_faster else ', and take as long as ever'}")
-    if found.untimed:
-        click.echo(found.untimed)
+    steady = "" if found.untimed or found.slower or found.faster else ", and take as long as ever"
+    click.echo(f"{found.same} cases have the same verdict{steady}{'; ' if found.untimed else ''}{found.untimed}")
 
 
 _TIMED = ("slower", "faster")
