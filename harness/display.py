@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from harness.values import Crash
+
 # ECMA-48 escape sequences: CSI, OSC (ended by BEL or ST), other two-character ones.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]?)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -18,6 +20,15 @@ def printable(text: str, *, limit: int = _LIMIT) -> str:
     """
     clean = _CONTROL.sub("\ufffd", _ESCAPE.sub("", text.replace("\r\n", "\n")))
     return clean if len(clean) <= limit else f"{clean[:limit]}… ({len(clean) - limit} more characters)"
+
+
+def crash_lines(crash: Crash, *, frames: int = 12) -> list[str]:
+    """A splat in a few lines: its title with kind and fingerprint, the top of its stack, and what to know of it."""
+    lines = [f"{crash.title}  [{crash.kind}, fingerprint {crash.fingerprint}]"]
+    lines += [f"  {frame}" for frame in crash.frames[:frames]]
+    if len(crash.frames) > frames:
+        lines.append(f"  … and {len(crash.frames) - frames} more")
+    return [*lines, *([f"  → {crash.note}"] if crash.note else [])]
 
 
 def duration(seconds: float) -> str:

@@ -10,11 +10,12 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from harness import guest, kselftest, pipeline
+from harness.again import one_case
 from harness.errors import EnvironmentFailure, HarnessError, UserError
 from harness.guest import Guest
 from harness.lifecycle import suite as lifecycle
@@ -28,6 +29,7 @@ from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.results.recorder import Recorder
+from harness.splat.decode import NO_DEBUG_INFORMATION, Decoder
 from harness.store import Store, disk_failure, folder_digest, value_digest
 from harness.suite import catalogue
 from harness.suite import kselftest as foreign_suites
@@ -37,6 +39,7 @@ from harness.suite.runner import Runner
 from harness.topology import Topology
 from harness.values import CaseResult, KernelConfig, QemuPlan
 
+_DEBUG = "debuginfo"  # the fragment
 _DMESG_SECONDS = 20.0
 _MEMINFO_SECONDS = 20.0
 _OUTPUT_LIMIT = 64 << 20
@@ -239,6 +242,7 @@ class _Run:
         self.machine: Machine | None = None
         self.plan: QemuPlan | None = None
         self.config: KernelConfig | None = None
+        self.decoder: Decoder | None = None
         self.selections: tuple[Selection, ...] = ()
         self.meanwhile: Callable[[], None] | None = None
 
@@ -260,6 +264,7 @@ class _Run:
         finally:
             self._keep_inputs()
         self.config = built.config
+        self.decoder = Decoder(built.kernel)
         self.selections = (*self.todo.selections, *self._selftests(built, self.machine))
         if not self.selections:
             raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")
@@ -291,7 +296,10 @@ class _Run:
     def _judge(self, selections: Iterable[Selection], recorder: Recorder) -> Generator[CaseResult, None, None]:
         assert self.plan is not None and self.config is not None
         profile, config = self.todo.profile, self.config
-        return judge(self.plan, selections, profile=profile, config=config, recorder=recorder, paths=self.paths)
+        judged = judge(self.plan, selections, profile=profile, config=config, recorder=recorder, paths=self.paths)
+        with closing(judged) as results:
+            for result in results:
+                yield self._decoded(result)
 
     def write(self) -> None:
         """Write the results and the manifest."""
@@ -300,6 +308,16 @@ class _Run:
             self.write_manifest()
         except HarnessError as error:  # a full disk: what is known is shown nevertheless
             self.recorder.failed(error)
+
+    def _decoded(self, result: CaseResult) -> CaseResult:
+        """The result with the source lines of its splat; or with the command that gives them."""
+        if result.crash is None or self.decoder is None:
+            return result
+        crash = self.decoder.decoded(result.crash)
+        if crash.note == NO_DEBUG_INFORMATION and self.command:
+            again = one_case(self.command, result.name, config=_DEBUG)
+            crash = replace(crash, note=f"{crash.note}; with them: {again}")
+        return replace(result, crash=crash)
 
     def _selftests(self, built: BuiltKernel, machine: Machine) -> list[Selection]:
         """The programs of the tree's selftests, now that they are built."""

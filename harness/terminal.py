@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from harness.display import duration, printable
+from harness.display import crash_lines, duration, printable
 from harness.progress import HEARTBEAT_SECONDS, StageView
 from harness.values import CaseResult, Verdict
 
@@ -115,7 +115,10 @@ class Terminal:
             if result.reason:
                 line.append(f"  {printable(result.reason, limit=300)}", style="dim" if result.verdict.good else "red")
             self.console.print(line)
-            if not result.verdict.good:
+            if result.crash is not None:
+                for text in crash_lines(result.crash):
+                    self.console.print(Text(f"        | {printable(text, limit=300)}"))
+            elif not result.verdict.good:
                 for text in result.diagnostics[-12:]:
                     self.console.print(Text(f"        | {printable(text, limit=300)}", style="dim"))
 

@@ -240,11 +240,44 @@ class Verdict(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A frame of a splat's stack: ``symbol`` as the kernel wrote it (``name+0x10/0x20``), ``function`` as the source.
+
+    ``location`` is ``file:line``, empty where it is not known. An ``inlined`` function stands before its
+    caller. ``exact``: the CPU was there; else a call returns there.
+    """
+
+    function: str
+    symbol: str
+    location: str = ""
+    inlined: bool = False
+    exact: bool = False
+
+    def __str__(self) -> str:
+        where = f" ({self.location})" if self.location else f" ({self.symbol})" if self.symbol else ""
+        return f"{self.function}{where}{', inlined' if self.inlined else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """A kernel splat: what kind, its title, what tells it from others on any build, its stack, innermost frame first.
+
+    ``note`` says why there are no lines of source, and what to do about it.
+    """
+
+    kind: str
+    title: str
+    fingerprint: str
+    frames: tuple[Frame, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
     """One case: ``suite`` / ``program`` / ``case``; ``reason`` says why for all but PASS; ``seconds`` of wall time.
 
     ``diagnostics`` are its ``#`` lines and console lines worth showing, ``splat`` the title of a kernel splat and
-    ``fingerprint`` that of the splat.
+    ``fingerprint`` that of the splat, ``crash`` what else is known of it.
     """
 
     suite: str
@@ -256,6 +289,7 @@ class CaseResult:
     diagnostics: tuple[str, ...] = ()
     splat: str | None = None
     fingerprint: str | None = None
+    crash: Crash | None = None
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from harness import profile as profiles
+from harness.again import without
 from harness.cli.session import Session, dry_run_option
 from harness.errors import UserError
 from harness.history.place import hidden
@@ -131,18 +132,6 @@ def _seed(text: str | None) -> int | None:
     if not text.isdecimal() or not text.isascii():
         raise UserError(f"--seed is '{text[:40]}', expected a number or 'random'")
     return int(text)
-
-
-def without(words: list[str], *options: str) -> list[str]:
-    """A command without some of its options and their values."""
-    kept = []
-    following = iter(words)
-    for word in following:
-        if word in options:
-            next(following, None)
-        elif not word.startswith(tuple(f"{option}=" for option in options)):
-            kept.append(word)
-    return kept
 
 
 def seeded(words: list[str], profile: Profile) -> list[str]:

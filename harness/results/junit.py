@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import groupby
 from xml.etree import ElementTree as Xml
 
-from harness.display import printable
+from harness.display import crash_lines, printable
 from harness.results.record import CaseRecord, Results
 from harness.values import Verdict
 
@@ -58,6 +58,7 @@ def _case(suite: Xml.Element, case: CaseRecord) -> None:
     elif not verdict.good:
         tag = "error" if case.verdict in _ERRORS else "failure"
         bad = Xml.SubElement(element, tag, type=verdict.value, message=printable(case.splat or case.reason))
-        bad.text = printable("\n".join(case.diagnostics), limit=20000)
+        told = [*crash_lines(case.crash), ""] if case.crash is not None else []
+        bad.text = printable("\n".join([*told, *case.diagnostics]), limit=20000)
     if case.diagnostics and verdict.good:
         Xml.SubElement(element, "system-out").text = printable("\n".join(case.diagnostics), limit=20000)

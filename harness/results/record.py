@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from harness.store import value_digest
-from harness.values import CaseResult, Verdict
+from harness.values import CaseResult, Crash, Verdict
 
 MANIFEST_VERSION = 2
 RESULTS_VERSION = 2
@@ -41,7 +41,10 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One case as it is written to ``results.json``; ``fingerprint`` is that of a failure (:func:`fingerprint`)."""
+    """One case as it is written to ``results.json``; ``fingerprint`` is that of a failure (:func:`fingerprint`).
+
+    ``crash`` is the splat behind a CRASH, with its decoded frames.
+    """
 
     suite: str
     program: str
@@ -52,6 +55,7 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: tuple[str, ...] = ()
     splat: str | None = None
     fingerprint: str = ""
+    crash: Crash | None = None
 
     @property
     def name(self) -> str:
@@ -138,6 +142,7 @@ def _written(result: CaseResult) -> dict[str, Any]:
         fingerprint=(result.fingerprint or fingerprint(result.verdict.value, result.splat or result.reason))
         if bad
         else "",
+        crash=result.crash,
     )
 
 

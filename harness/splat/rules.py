@@ -189,3 +189,15 @@ DULL_FRAMES = re.compile(
     r"__schedule(?:_bug)?|schedule(?:_timeout|_preempt_disabled)?|io_schedule\w*|sched_show_task|watchdog_timer_fn|nmi_\w+|rcu_\w+|__sysvec_\w+|sysvec_\w+|"
     r"dump_header|oom_kill_process|out_of_memory|mem_cgroup_out_of_memory|warn_alloc)$"
 )
+
+# What of a title one build or run decides and another does otherwise; applied in this order before it is fingerprinted.
+VARIABLE_WORDS = (
+    (re.compile(r"\.(c|h|S):\d+(?::\d+)?"), r".\1", "a line moves with every patch"),
+    (re.compile(r"\[[^\]]*:\d+\]"), "[task]", "the task that was running: soft lockups"),
+    (re.compile(r"\b([Cc]omm|process|task|by task):? [^\s:]+"), r"\1 task", "the task that met it"),
+    (re.compile(r"^\S+( invoked oom-killer|: page allocation|: vmalloc error)"), r"task\1", "the task that asked"),
+    (re.compile(r"(while atomic:|code:) \S+?/"), r"\1 task/", "the task that met it"),
+    (re.compile(r" \((?:Not tainted|Tainted: [^)]*)\)"), "", "what happened before"),
+    (re.compile(r"\b0x[0-9a-f]+"), "N", "flags in numbers: their words stand behind them"),
+    (re.compile(r"(?<![A-Za-z_])\d+"), "N", "counts, sizes, CPUs, process ids"),
+)

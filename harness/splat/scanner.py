@@ -27,7 +27,8 @@ from harness.splat.rules import (
     SPLATS,
     Rule,
 )
-from harness.splat.stack import fingerprint, frames
+from harness.splat.stack import Entry, fingerprint, frames, stack
+from harness.values import Crash, Frame
 
 _LINE_LIMIT = 1000  # characters of a line that are kept
 _TEXT_LIMIT = 2000  # characters of a message that are looked at: printk's own limit is half of it
@@ -36,6 +37,7 @@ _SPLAT_CHARACTERS = 64 << 10  # and their characters
 _QUIET_SECONDS = 1.5  # a gap in the kernel's own time after which a splat without an end mark is over
 _TAIL_SECONDS = 10.0  # in the kernel's own time, how long after its end what is left of a splat may come
 _LONGEST = 600  # lines after which it is over in any case
+_FRAMES_KEPT = 30  # of a splat's stack in the results
 _MOST_OPEN = 32  # splats that are open at once; the oldest is ended where there would be more
 _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows the first
 
@@ -91,6 +93,16 @@ class Splat:
     def fingerprint(self) -> str:
         """Twelve hex digits that stay the same from build to build: kind, title and top frames, no numbers."""
         return fingerprint(self.kind, self.title, self.lines)
+
+    @property
+    def stack(self) -> tuple[Entry, ...]:
+        """The frames behind :attr:`frames` as the kernel wrote them."""
+        return stack(self.lines)
+
+    def crash(self) -> Crash:
+        """What is known of it as a value, not decoded."""
+        known = tuple(Frame(function=entry.function, symbol=str(entry)) for entry in self.stack[:_FRAMES_KEPT])
+        return Crash(kind=self.kind, title=self.title, fingerprint=self.fingerprint, frames=known)
 
     def matches(self, expected: str) -> bool:
         """Whether a case that announced the regular expression ``expected`` meant this splat."""

@@ -6,47 +6,83 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from harness.splat.rules import CALL_TRACE, DULL_FRAMES
+from harness.splat.rules import CALL_TRACE, DULL_FRAMES, VARIABLE_WORDS
 
 _FINGERPRINT_FRAMES = 5
-_RIP = re.compile(r"^\s*(?:RIP: [0-9a-f]{4}:|pc : )([A-Za-z_][\w.]*)\+0x")
-_FRAME = re.compile(r"^\s*(?:\[<[0-9a-f]+>\] )?(\? )?([A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+_SYMBOL = r"([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?:\s+\[([\w-]+)[^\]]*\])?"
+_RIP = re.compile(r"^\s*(?:RIP: 0010:|pc : )" + _SYMBOL)
+_FRAME = re.compile(r"^\s*(?:\[<[0-9a-f]+>\] )?(\? )?" + _SYMBOL)
+_BETWEEN = re.compile(r"^\s*</?[A-Z#]+\d?>|^\s*$|^\s*RIP: |^\s*(?:Code|R[ABCDS][XPI]|RSP|EFLAGS|R\d\d|FS|CS|CR2): ?")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$")
 
 
-def frames(lines: Iterable[str]) -> tuple[str, ...]:
-    """The functions of the first stack in ``lines`` that say something, innermost first; the one at RIP leads.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A frame as the kernel wrote it: ``symbol+0x<offset>/0x<size>``; ``module`` is empty in the kernel itself.
 
-    Frames that the unwinder guessed (``?``) and those of the reporting machinery are left out; compiler suffixes too.
+    ``exact`` says that it is where the CPU was; else it is where a call returns to, an instruction later.
     """
-    at: str | None = None
-    stack: list[str] = []
+
+    symbol: str
+    offset: int
+    size: int
+    module: str = ""
+    exact: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.symbol}+{self.offset:#x}/{self.size:#x}{f' [{self.module}]' if self.module else ''}"
+
+    @property
+    def function(self) -> str:
+        """The symbol as the source has it, without what the compiler made of it."""
+        return _SUFFIX.sub("", self.symbol)
+
+
+def stack(lines: Iterable[str]) -> tuple[Entry, ...]:
+    """The frames of the first stack in ``lines`` that say something, innermost first; the one at RIP leads.
+
+    Frames that the unwinder guessed (``?``) and those of the reporting machinery are left out.
+    """
+    at: Entry | None = None
+    found: list[Entry] = []
     inside = done = False
     for line in lines:
-        if at is None and not stack and (match := _RIP.match(line)):  # one inside a stack is an exception frame
-            at = _plain(match[1])
+        if at is None and not found and (match := _RIP.match(line)):  # one inside a stack is an exception frame
+            at = _entry(*match.groups(), exact=True)
         if CALL_TRACE.match(line):
             inside = not done
         elif inside and (match := _FRAME.match(line)):
             if not match[1]:
-                stack.append(_plain(match[2]))
-        elif inside and stack and not re.match(r"^\s*</?[A-Z]+>|^\s*$", line):
+                found.append(_entry(*match.groups()[1:]))
+        elif inside and found and not _BETWEEN.match(line):
             inside, done = False, True
-    telling = [name for name in stack if not DULL_FRAMES.match(name)] or stack
-    if at is not None and not DULL_FRAMES.match(at) and (not telling or telling[0] != at):
+    telling = [entry for entry in found if not DULL_FRAMES.match(entry.function)] or found
+    if at is not None and not DULL_FRAMES.match(at.function) and (not telling or telling[0].function != at.function):
         telling.insert(0, at)
     return tuple(telling)
 
 
+def frames(lines: Iterable[str]) -> tuple[str, ...]:
+    """The functions of :func:`stack`, without the compiler's suffixes."""
+    return tuple(entry.function for entry in stack(lines))
+
+
 def fingerprint(kind: str, title: str, lines: Iterable[str]) -> str:
     """Twelve hex digits over kind, title and top frames, without any number that a build or a run decides."""
-    words = re.sub(r"(?<![A-Za-z_])\d+", "N", title)
-    words = re.sub(r"\.c:N", ".c", words)
-    words = re.sub(r"\b(?:Comm|process|task) [^\s:]+", "task", words)
+    words = title
+    for pattern, replacement, _ in VARIABLE_WORDS:
+        words = pattern.sub(replacement, words)
     parts = [kind, words, *frames(lines)[:_FINGERPRINT_FRAMES]]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def _plain(name: str) -> str:
-    return _SUFFIX.sub("", name)
+def parse_symbol(text: str) -> Entry | None:
+    """``name+0x10/0x20 [module]`` as a frame; None where it is none."""
+    match = re.match(_SYMBOL, text)
+    return _entry(*match.groups()) if match else None
+
+
+def _entry(symbol: str, offset: str, size: str, module: str | None, *, exact: bool = False) -> Entry:
+    return Entry(symbol, int(offset, 16), int(size, 16), module or "", exact)

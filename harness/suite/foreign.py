@@ -253,6 +253,7 @@ class ForeignJudge:
             diagnostics=tuple(lines),
             splat=splat.title if splat is not None else None,
             fingerprint=splat.fingerprint if splat is not None else None,
+            crash=splat.crash() if splat is not None else None,
         )
 
 

@@ -340,6 +340,7 @@ class Judge:
             diagnostics=tuple(lines),
             splat=splats[0].title if splats else None,
             fingerprint=splats[0].fingerprint if splats else None,
+            crash=splats[0].crash() if splats else None,
         )
 
     def _status_complaint(self, status: int, missing: Sequence[str]) -> str | None:

@@ -106,6 +106,8 @@ class Runner:
             reason=f"{title}; after the case had ended with {watch.last.verdict}",
             diagnostics=tuple(f"console: {line}" for splat in splats[:5] for line in splat.lines[:_LINES_SHOWN]),
             splat=title,
+            fingerprint=splats[0].fingerprint,
+            crash=splats[0].crash(),
         )
 
     def run(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.run import _seed, seeded, without
+from harness.again import without
+from harness.cli.run import _seed, seeded
 from harness.errors import UserError
 from harness.profile import Profile, override
 from harness.suite import catalogue
