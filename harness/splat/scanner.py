@@ -101,7 +101,9 @@ class Splat:
 
     def crash(self) -> Crash:
         """What is known of it as a value, not decoded."""
-        known = tuple(Frame(function=entry.function, symbol=str(entry)) for entry in self.stack[:_FRAMES_KEPT])
+        known = tuple(
+            Frame(function=entry.function, symbol=str(entry), exact=entry.exact) for entry in self.stack[:_FRAMES_KEPT]
+        )
         return Crash(kind=self.kind, title=self.title, fingerprint=self.fingerprint, frames=known)
 
     def matches(self, expected: str) -> bool:
