@@ -17,7 +17,8 @@ from harness.lifecycle.model import Action, Model, permitted
 from harness.lifecycle.session import Hang, NoUnplug, Session, TalkingMachine
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import ZSWAP, World
-from harness.values import Verdict
+from harness.splat import Splat
+from harness.values import Crash, Verdict
 
 # Seconds between looks at what follows a step late (cpusets do); the second where it is only looked for again.
 PATIENT = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0)
@@ -65,6 +66,7 @@ class Difference:
     reason: str
     lines: tuple[str, ...] = ()
     splat: str | None = None
+    crash: Crash | None = None
     checks: tuple[tuple[str, str], ...] = ()
 
 
@@ -280,7 +282,7 @@ class Player:
         """The guest hangs or is gone; with a splat it has crashed."""
         splats = self._session.splats if self._session is not None else []
         if splats:
-            return Found(_crash(splats[0].title, splats[0].lines, f"; then {reason}"))
+            return Found(_crash(splats[0], f"; then {reason}"))
         verb = self.played[-1].step.verb if self.played else ""
         return Found(Difference(verdict=verdict, key=f"{verdict.value} {verb}", reason=reason))
 
@@ -289,7 +291,7 @@ class Player:
         if self._session.splats:
             time.sleep(0.3)  # for the rest of it
             splat = self._session.splats[0]
-            raise Found(_crash(splat.title, splat.lines, f" at {self.played[-1].step}"))
+            raise Found(_crash(splat, f" at {self.played[-1].step}"))
 
     def _judge_actions(self, asked: Sequence[tuple[Action, str]], planned: int) -> None:
         """Each answered, as it may; what comes after a refusal was not run."""
@@ -363,9 +365,14 @@ def _different(
     return Difference(verdict=Verdict.FAIL, key=key, reason=reason, lines=tuple(lines), checks=checks)
 
 
-def _crash(title: str, lines: Sequence[str], rest: str) -> Difference:
+def _crash(splat: Splat, rest: str) -> Difference:
     return Difference(
-        verdict=Verdict.CRASH, key=f"splat {title}", reason=f"{title}{rest}", lines=tuple(lines[:60]), splat=title
+        verdict=Verdict.CRASH,
+        key=f"splat {splat.title}",
+        reason=f"{splat.title}{rest}",
+        lines=tuple(splat.lines[:60]),
+        splat=splat.title,
+        crash=splat.crash(),
     )
 
 

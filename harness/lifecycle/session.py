@@ -17,6 +17,7 @@ from harness.errors import GuestError
 from harness.lifecycle.model import DONE, Action
 from harness.lifecycle.world import CGROUPS, CXL, DISCOVER, MEMORY, NODES, TIERS, World, parse
 from harness.splat import Splat, SplatScanner
+from harness.splat.taint import TaintWatch, taint_splat
 
 LIBRARY = Path("lib") / "steps.sh"
 _END = "=== end"
@@ -94,6 +95,7 @@ class Session:
         self._seconds = seconds
         self._kmsg = kmsg
         self._scanner = SplatScanner()
+        self._taint = TaintWatch()
         self._marked = threading.Condition()
         self._mark_seen = 0
         self._mark = 0
@@ -171,7 +173,8 @@ class Session:
 
     def _exchange(self, text: str, *, label: str = "", deadline: float | None = None) -> list[str]:
         self._mark += 1
-        mark = f"echo '<3>{_MARK}{self._mark}{' ' if label else ''}{label}' >{self._kmsg}"
+        taint = '" taint=$(cat /proc/sys/kernel/tainted 2>/dev/null)"'
+        mark = f"echo '<3>{_MARK}{self._mark}{' ' if label else ''}{label}'{taint} >{self._kmsg}"
         self._talk.say(f"{text}\n{mark}\necho '{_END}'\n")
         seconds = deadline or self._seconds
         try:
@@ -194,6 +197,8 @@ class Session:
         at = text.find(_MARK)
         if at >= 0:
             number = text[at + len(_MARK) :].split(" ")[0]
+            tainted = taint_splat(self._taint.mark(text[at:]), {splat.kind for splat in self.splats})
+            self.splats += [tainted] if tainted is not None else []
             with self._marked:
                 self._mark_seen = max(self._mark_seen, int(number) if number.isdigit() else 0)
                 self._marked.notify_all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -242,16 +242,16 @@ class _Case:
         if kept is not None:
             lines.append(f"to keep it: cp {kept} tests/lifecycle/")
         reason = found.reason + (f" ({how})" if how else "")
-        return self._result(found.verdict, reason, [line for line in lines if line], splat=found.splat)
+        result = self._result(found.verdict, reason, [line for line in lines if line])
+        mark = found.crash.fingerprint if found.crash is not None else None
+        return replace(result, splat=found.splat, crash=found.crash, fingerprint=mark)
 
     def _skip(self, reason: str) -> CaseResult:
         if self._floor.require_feature:
             return self._result(Verdict.FAIL, f"skipped, and every feature was required: {reason}")
         return self._result(Verdict.SKIP, reason)
 
-    def _result(
-        self, verdict: Verdict, reason: str, lines: Sequence[str] = (), *, splat: str | None = None
-    ) -> CaseResult:
+    def _result(self, verdict: Verdict, reason: str, lines: Sequence[str] = ()) -> CaseResult:
         return CaseResult(
             suite=SUITE,
             program=self._program.name,
@@ -260,7 +260,6 @@ class _Case:
             reason=reason,
             seconds=time.monotonic() - self._started,
             diagnostics=tuple(lines),
-            splat=splat,
         )
 
 

@@ -147,20 +147,15 @@ def test_a_case_that_crashes_twice_in_a_row_is_set_aside(guests: Guests, project
 
 
 @pytest.mark.long
-def test_a_crash_in_lkdtm_is_decoded_to_the_line(harness: Harness, project: Path) -> None:
-    suite = project / "tests" / "guest" / "lkdtm"
-    suite.mkdir()
-    body = "case_bug() { echo BUG >/sys/kernel/debug/provoke-crash/DIRECT; }\n"
-    (suite / "test_lkdtm.sh").write_text(f'{HEADER}{body}ktap_main "$@"\n')
-    words = ("run", "--profile", "crashes", "--case", "lkdtm/test_lkdtm:bug")
-    outcome = harness(*words, env={"HARNESS_PROJECT": str(project)})
+def test_a_crash_is_decoded_to_file_and_line(harness: Harness, project: Path) -> None:
+    case = "crashes/test_crashes:crashes_by_panic"
+    outcome = harness("run", "--add-config", "debuginfo", "--case", case, env={"HARNESS_PROJECT": str(project)})
     assert outcome.status == 1, outcome.text
-    (case,) = outcome.results["cases"]
-    crash = case["crash"]
-    assert crash["kind"] == "bug" and not crash["note"], crash
-    first = crash["frames"][0]
-    assert first["function"] == "lkdtm_BUG" and first["location"].startswith("drivers/misc/lkdtm/bugs.c:"), first
-    line = int(first["location"].rpartition(":")[2])
-    assert f"kernel BUG at drivers/misc/lkdtm/bugs.c:{line}!" in crash["title"], "the kernel's own word for it"
-    assert f"lkdtm_BUG (drivers/misc/lkdtm/bugs.c:{line})" in outcome.text
-    assert f"drivers/misc/lkdtm/bugs.c:{line}" in (outcome.folder / "junit.xml").read_text()
+    crash = outcome.results["cases"][0]["crash"]
+    assert crash["kind"] == "panic" and not crash["note"], crash
+    where = {frame["function"]: frame["location"] for frame in crash["frames"]}
+    assert where["sysrq_handle_crash"].startswith("drivers/tty/sysrq.c:"), where
+    assert where["__handle_sysrq"].startswith("drivers/tty/sysrq.c:"), where
+    assert where["vfs_write"].startswith("fs/read_write.c:"), where
+    for text in (outcome.text, (outcome.folder / "junit.xml").read_text()):
+        assert f"sysrq_handle_crash ({where['sysrq_handle_crash']})" in text

@@ -159,6 +159,14 @@ def test_a_splat_belongs_to_its_step(session: Session, tmp_path: Path) -> None:
     assert [splat.kind for splat in session.splats] == ["warning"]
 
 
+def test_a_taint_without_a_report_belongs_to_its_step(session: Session) -> None:
+    session.command("cat() { echo 0; }")  # in place of /proc/sys/kernel/tainted
+    assert session.splats == []
+    session.command("cat() { echo 16; }")
+    assert [splat.kind for splat in session.splats] == ["taint"]
+    session.command("unset -f cat")
+
+
 def run_script(tmp_path: Path, wanted: str, checks: tuple[tuple[str, str], ...]) -> subprocess.CompletedProcess[str]:
     """A script of one write and checks, without what only a guest has."""
     difference = Difference(verdict=Verdict.FAIL, key="x", reason="x", checks=checks)
