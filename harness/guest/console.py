@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 _READ_BYTES = 1 << 16
 _LINE_OVERHEAD = 200
 _LONGEST_LINE = 8192
+_LONGEST_MESSAGE = 1100  # of printk (LOG_LINE_MAX is 1024), with its stamp
+_LONGEST_STAMP = 32
+_STAMP = re.compile(rb"\[ {0,12}\d{1,12}\.\d{6}\]")
 _PARTIAL_LIMIT = 4 * _LONGEST_LINE
 _DEFAULT_LIMIT = 256 << 20
 _KEPT_CHARACTERS = 16 << 20
@@ -64,6 +67,15 @@ class Seen:
 
     outcome: Outcome
     line: ConsoleLine | None = None
+
+
+def _piece_end(data: bytes, start: int) -> int:
+    """Where a piece of a line of any length ends: before a message of the kernel that it would cut in two."""
+    end = start + _LONGEST_LINE
+    if end >= len(data):
+        return len(data)
+    stamps = [match.start() for match in _STAMP.finditer(data, end - _LONGEST_MESSAGE, end + _LONGEST_STAMP)]
+    return next((at for at in reversed(stamps) if start < at <= end), end)
 
 
 def cleaned(raw: bytes) -> str:
@@ -298,15 +310,19 @@ class Console:
         wall, monotonic = time.time(), time.monotonic()
         *complete, rest = bytes(self._partial).split(b"\n")
         while len(rest) > _PARTIAL_LIMIT:
-            complete.append(rest[:_LONGEST_LINE])
-            rest = rest[_LONGEST_LINE:]
+            end = _piece_end(rest, 0)
+            complete.append(rest[:end])
+            rest = rest[end:]
         self._partial = bytearray(rest)
         lines = []
         for piece in complete:
-            for start in range(0, max(1, len(piece)), _LONGEST_LINE):
-                text = cleaned(piece[start : start + _LONGEST_LINE])
-                lines.append(ConsoleLine(self._count, wall, monotonic, text))
+            start, end = 0, _piece_end(piece, 0)
+            while True:
+                lines.append(ConsoleLine(self._count, wall, monotonic, cleaned(piece[start:end])))
                 self._count += 1
+                if end >= len(piece):
+                    break
+                start, end = end, _piece_end(piece, end)
         return lines
 
     def _write(self, log: IO[str], lines: Sequence[ConsoleLine]) -> None:

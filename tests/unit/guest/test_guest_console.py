@@ -207,3 +207,16 @@ def test_a_full_disk_costs_the_log_and_not_the_guest(wire: Callable[..., Wire], 
     assert console.wait_for((READY,), deadline=10).outcome is Outcome.SUCCESS
     theirs.close()
     console.close()
+
+
+@pytest.mark.parametrize("before", [8100, 8150, 8160, 8170, 8191, 8192, 16300, 33000])
+def test_a_kernel_message_behind_a_line_without_end_is_not_cut_in_two(wire: Callable[..., Wire], before: int) -> None:
+    line = wire()
+    message = b"[    5.000000] BUG: KASAN: slab-out-of-bounds in f+0x1/0x2"
+    data = b"x" * before + message + b" and more" * 50 + b"\n"
+    line.say(data)
+    line.settle(len(data))
+    line.end()
+    texts = [one.text for one in line.console.lines()]
+    assert sum(message.decode() in text for text in texts) == 1
+    assert "".join(texts) == data.decode().rstrip("\n")
