@@ -29,6 +29,7 @@ from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Results
 from harness.results.recorder import Recorder
+from harness.splat import titles
 from harness.splat.decode import NO_DEBUG_INFORMATION, Decoder
 from harness.store import Store, disk_failure, folder_digest, value_digest
 from harness.suite import catalogue
@@ -420,7 +421,11 @@ class _Guests:
         with self._recorder.stage("boot") as stage:
             self._guest = self._boot(folder, stage)
             again = f"guest {self._number}, " if self._number > 1 else ""
-            stage.result(f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}")
+            complaints = titles(line.text for line in self._guest.console.lines())
+            for title in complaints:
+                stage.warn(f"the kernel complained while it booted: {title}")
+            said = f"; while booting: {'; '.join(complaints)}" if complaints else ""
+            stage.result(f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}{said}")
         with suppress(HarnessError):  # what the kernel left over, before any test
             text = self._guest.run("cat /proc/meminfo", deadline=_MEMINFO_SECONDS).stdout
             self._folder.write(f"guests/{self._number}/meminfo.txt", text)

@@ -4,6 +4,6 @@
 from __future__ import annotations
 
 from harness.splat.rules import SPLATS, Rule
-from harness.splat.scanner import Splat, SplatScanner, case_mark, shorten
+from harness.splat.scanner import Splat, SplatScanner, case_mark, shorten, titles
 
-__all__ = ["SPLATS", "Rule", "Splat", "SplatScanner", "case_mark", "shorten"]
+__all__ = ["SPLATS", "Rule", "Splat", "SplatScanner", "case_mark", "shorten", "titles"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.splat.rules import (
@@ -288,6 +288,13 @@ def case_mark(line: str) -> tuple[str, str, str] | None:
         if match := CASE_MARK.match(text.rstrip()):
             return match[1], match[2], match[3] or ""
     return None
+
+
+def titles(lines: Iterable[str], *, most: int = 5) -> list[str]:
+    """The titles of the first splats in some lines, each once."""
+    scanner = SplatScanner()
+    found = [splat for line in lines for splat in scanner.feed(line)]
+    return list(dict.fromkeys(splat.title for splat in found))[:most]
 
 
 def shorten(headline: str) -> str:

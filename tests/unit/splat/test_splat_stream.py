@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.splat import SPLATS, Splat, SplatScanner
+from harness.splat import SPLATS, Splat, SplatScanner, titles
 from harness.splat.rules import ALLOWED, HARMLESS, VARIABLE_WORDS
 from harness.splat.scanner import _worth_a_look
 
@@ -236,6 +236,11 @@ def test_a_mark_in_the_midst_does_not_give_the_rest_to_the_next_case() -> None:
     mark = "[    4.000002][  T200] harness: case begin a/b:c"
     (splat,) = scan(*BUG[:4], mark, *BUG[4:])
     assert splat.kind == "bug"
+
+
+def test_titles_of_some_lines() -> None:
+    assert titles([*BUG, "[    9.000000] UBSAN: x", *BUG]) == ["kernel BUG at mm/slub.c:448!", "UBSAN: x"]
+    assert titles(["nothing", ""]) == []
 
 
 def test_two_that_begin_in_one_line_are_two() -> None:
