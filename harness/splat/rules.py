@@ -75,7 +75,7 @@ SPLATS = (
     _rule("lockdep", "INFO: possible", r"\bINFO: possible recursive locking", "kernel/locking/lockdep.c, before 6.x"),
     _rule("rcustall", "detected ", r"\bINFO: \w+ (?:self-)?detected (?:expedited )?stalls?", "kernel/rcu/tree_stall.h"),
     _rule("rcustall", "kthread starved", r"\b\w+ kthread starved for \d+ jiffies", "kernel/rcu/tree_stall.h",
-          consequence=True),
+          epilogue=True),
     _rule("hungtask", "blocked ", r"\bINFO: task .* blocked (?:for more than|on )", "kernel/hung_task.c"),
     _rule("list", " corruption", r"\blist_(?:add|del)(?:_\w+)? corruption", "lib/list_debug.c"),
     _rule("refcount", "refcount_t: ", r"\brefcount_t: ", "lib/refcount.c, a line below its WARNING on some kernels",
@@ -100,12 +100,13 @@ SPLATS = (
     _rule("panic", "Kernel panic", r"\bKernel panic - not syncing: (?:Fatal exception|.*panic_on_warn set|"
           r"panic_on_taint set|softlockup: hung tasks|hung_task: blocked tasks|Hard LOCKUP|RCU Stall|kasan)",
           "kernel/panic.c: what was seen before, and a setting that makes it fatal", epilogue=True),
-    _rule("panic", "Kernel panic", r"\bKernel panic - not syncing", "kernel/panic.c"),
+    _rule("panic", "Kernel panic", r"(?<!end )\bKernel panic - not syncing", "kernel/panic.c"),
     _rule("oom", "oom-killer", r" invoked oom-killer: ", "mm/oom_kill.c"),
     _rule("oom", "Killed process", r"(?:Out of memory|[Mm]emory cgroup out of memory)(?: \([^)]*\))?: Killed process",
           "mm/oom_kill.c", consequence=True),
     _rule("oom", "Out of memory", r"\bOut of memory and no killable processes", "mm/oom_kill.c", consequence=True),
     _rule("allocation", "page allocation", r": page allocation (?:failure|stalls)", "mm/page_alloc.c"),
+    _rule("allocation", "allocation from offline", r"\ballocation from offline node \d", "include/linux/gfp.h"),
     _rule("allocation", "vmalloc error", r": vmalloc error: size ", "mm/vmalloc.c"),
     _rule("allocation", "SLUB: Unable", r"^SLUB: Unable to allocate memory", "mm/slub.c"),
     _rule("kmemleak", "suspected memory", r"\bkmemleak: \d+ new suspected memory leaks", "mm/kmemleak.c"),
@@ -161,7 +162,8 @@ CUT_HERE = re.compile(r"-+\[ cut here \]-+")
 # What a report holds beside its message. With no report open, the first group is what is left of one whose beginning
 # was lost; the second says nothing by itself.
 REMAINS = re.compile(
-    r"^\s*(?:\? )?[A-Za-z_][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+(?:\s+\[[^\]]+\])*\s*$|^RIP: 0010:|^---\[ end trace"
+    r"^\s*(?:\? )?[A-Za-z_][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+(?:\s+\[[^\]]+\])*\s*$|^RIP: 0010:|"
+    r"^---\[ end (?:trace|Kernel panic)"
 )
 DETAILS = re.compile(
     r"^\s*(?:CPU: \d+ |Hardware name: |Modules linked in:|Tainted: |Workqueue: |Code: |R[ABCDS][XPI]: |R\d\d: |CR2: |"

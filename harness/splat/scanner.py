@@ -44,6 +44,7 @@ _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows
 # Kinds whose message stands before the "cut here" of the BUG or WARNING that it explains, and how far before.
 _BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects", "sysfs")
 _DUMP_LINES = 25
+_MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
 _LOCATED = ("warning", "bug")  # their lines say where in the source
 _LOST_START = "a report whose beginning is missing, from: "
 
@@ -206,7 +207,8 @@ class SplatScanner:
             return tail if rule.epilogue else None
         if REMAINS.match(text) or DETAILS.match(text):
             return tail
-        return tail if CALL_TRACE.match(text) and not tail.traced and tail.headline else None
+        one_more = not tail.traced or tail.kind in _MANY_STACKS
+        return tail if CALL_TRACE.match(text) and one_more and tail.headline else None
 
     def _ends_before(self, current: Splat, rule: Rule | None, text: str) -> bool:
         """Whether this line begins another splat rather than going on with the open one."""

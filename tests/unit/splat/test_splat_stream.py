@@ -95,6 +95,7 @@ ONE_OF_EACH = {
     "Out of memory and no killable processes...": "oom",
     "insmod: page allocation failure: order:9, mode:0x10cc0(GFP_KERNEL|__GFP_NORETRY)": "allocation",
     "insmod: vmalloc error: size 4398046511104, exceeds total pages, mode:0xcc0(GFP_KERNEL)": "allocation",
+    "zswap: __GFP_HIGHMEM|__GFP_THISNODE allocation from offline node 1": "allocation",
     "SLUB: Unable to allocate memory on CPU 0 (of node 0) on node 0, gfp=0xcc0": "allocation",
     "kmemleak: 5 new suspected memory leaks (see /sys/kernel/debug/kmemleak)": "kmemleak",
     "sysfs: cannot create duplicate filename '/kernel/x'": "sysfs",
