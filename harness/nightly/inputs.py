@@ -68,16 +68,17 @@ class Inputs:
         )
 
     def _obtained(self, spec: str) -> Tree:
-        """The tree; a package is asked for anew, and is what it was where the archives cannot be reached."""
-        common = {"paths": self._paths, "store": self._store, "progress": self._progress}
-        refresh = self._matrix.follow and spec.startswith("debian:")
+        """The tree; of a package the newest, or what it was where the archives cannot be reached."""
+        found = spec
         try:
-            return source.obtain(spec, refresh=refresh, **common)  # type: ignore[arg-type]
+            if self._matrix.follow:
+                found = source.newest(spec, paths=self._paths, store=self._store, progress=self._progress)
+            return source.obtain(found, paths=self._paths, store=self._store, progress=self._progress)
         except EnvironmentFailure as error:
-            if not refresh:
+            if not spec.startswith("debian:"):
                 raise
             self._progress.warn(f"{spec}: {error.message}; the package as it was last")
-            return source.obtain(spec, **common)  # type: ignore[arg-type]
+            return source.obtain(spec, paths=self._paths, store=self._store, progress=self._progress)
 
     def _series(self, cell: Cell) -> Input:
         tree = self._trees.get(cell.source)

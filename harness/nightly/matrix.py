@@ -11,6 +11,7 @@
 
     [fragments]
     plain = ["base", "cxl", "numa"]
+    debug = "debug"                              # as that profile has them, with its memory, deadlines and words
 
 An axis that is not there has the one value of the profile. Whatever is wrong is told with its place in the file.
 """
@@ -34,7 +35,7 @@ AXES = ("source", "series", "fragments", "topology", "suites")
 """The axes of a cell, by the keys of [[include]] and [[exclude]]."""
 
 _PLURAL = {"source": "sources", "series": "series", "topology": "topologies"}
-_FIELD = {"fragments": "config"}
+_GUEST = ("memory_mib", "cpus", "append", "timeout_scale")  # what a profile's configuration needs beside it
 _MOST_CELLS = 2000
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -135,7 +136,7 @@ class Matrix(Table, frozen=True):
     matrix: Axes = Axes()
     sources: dict[str, str] = {}
     series: dict[str, str | Archived] = {}
-    fragments: dict[str, tuple[str, ...]] = {}
+    fragments: dict[str, tuple[str, ...] | str] = {}
     suites: dict[str, tuple[str, ...]] = {}
     set: dict[str, Any] = {}
     include: tuple[Include, ...] = ()
@@ -232,7 +233,7 @@ def cells(matrix: Matrix, *, paths: Paths) -> tuple[Cell, ...]:
         raise UserError(
             f"{matrix.path}: exclude takes out all {len(product)} cells of the matrix", hint="nothing would be run"
         )
-    return _titled(matrix, found, base)
+    return _titled(matrix, found, base, _configured(matrix, base, paths))
 
 
 def _product(matrix: Matrix, axes: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -248,13 +249,15 @@ def _product(matrix: Matrix, axes: Mapping[str, tuple[str, ...]]) -> list[tuple[
     return choices
 
 
-def _titled(matrix: Matrix, found: Mapping[tuple[str, ...], str], base: Profile) -> tuple[Cell, ...]:
+def _titled(
+    matrix: Matrix, found: Mapping[tuple[str, ...], str], base: Profile, configured: Mapping[str, Profile]
+) -> tuple[Cell, ...]:
     """Cells of choices: a title has the axes with more than one value."""
     varied = [number for number in range(len(AXES)) if len({choice[number] for choice in found}) > 1]
     made = []
     for choice, place in found.items():
         title = ", ".join(choice[number] for number in varied) or choice[AXES.index("topology")]
-        profile = _profile(matrix, choice, base, place)
+        profile = _profile(matrix, choice, configured.get(choice[AXES.index("fragments")], base), place)
         made.append(Cell(**dict(zip(AXES, choice, strict=True)), title=title, place=place, profile=profile))
     return tuple(made)
 
@@ -277,6 +280,22 @@ def _base(matrix: Matrix, paths: Paths) -> Profile:
         return profiles.override(base, matrix.set)
     except UserError as error:
         raise _in_words(error.message.replace("`$.", "`$.set."), matrix.path, {}) from None
+
+
+def _configured(matrix: Matrix, base: Profile, paths: Paths) -> dict[str, Profile]:
+    """The base with each definition of ``[fragments]``: its list, or what that profile needs of the guest as well."""
+    found = {}
+    for name, given in matrix.fragments.items():
+        if not isinstance(given, str):
+            found[name] = profiles.override(base, {"config": given})
+            continue
+        try:
+            other = profiles.load(given, paths=paths)
+        except UserError as error:
+            raise at(matrix, f"fragments.{name}", error) from None
+        asked = {field: getattr(other, field) for field in _GUEST if getattr(other, field) != getattr(Profile(), field)}
+        found[name] = profiles.override(base, {"config": other.config, **asked})
+    return found
 
 
 def _axes(matrix: Matrix, base: Profile) -> dict[str, tuple[str, ...]]:
@@ -357,8 +376,8 @@ def _profile(matrix: Matrix, choice: Sequence[str], base: Profile, place: str) -
     }
     if changes["series"] == "none":
         changes["series"] = ""
-    if matrix.matrix.fragments is not None or place != "matrix":
-        changes["config"] = matrix.fragments.get(chosen["fragments"], _own(matrix, "fragments", chosen, base.config))
+    if chosen["fragments"] not in matrix.fragments:
+        changes["config"] = _own(matrix, "fragments", chosen, base.config)
     if matrix.matrix.suites is not None or place != "matrix":
         changes["suites"] = matrix.suites.get(chosen["suites"], _own(matrix, "suites", chosen, base.suites))
     return profiles.override(base, changes)
@@ -424,7 +443,7 @@ def _place(told: str, tables: Mapping[str, Any]) -> str:
     """A place as the file has it: msgspec does not say which key of a table of names it is about."""
     table, dots, rest = told.partition("[...]")
     kinds: dict[str, Any] = {
-        "sources": str, "series": str | Archived, "fragments": tuple[str, ...], "suites": tuple[str, ...],
+        "sources": str, "series": str | Archived, "fragments": tuple[str, ...] | str, "suites": tuple[str, ...],
     }  # fmt: skip
     for key, value in tables.get(table, {}).items() if dots and table in kinds else ():
         try:

@@ -20,7 +20,7 @@ from harness.values import Tree
 
 KINDS: dict[str, Kind] = {kind.prefix: kind for kind in (debian.KIND, tarball.KIND, remote.KIND, checkout.KIND)}
 
-__all__ = ["KINDS", "Kind", "obtain", "parse", "pin", "plan"]
+__all__ = ["KINDS", "Kind", "newest", "obtain", "parse", "pin", "plan"]
 
 
 def parse(spec: str) -> tuple[Kind, str]:
@@ -61,6 +61,17 @@ def pin(tree: Tree, *, paths: Paths) -> Tree:
     pinned = replace(tree, spec=fixed)
     memory.remember(paths, pinned, facts={"commit": tree.commit})
     return pinned
+
+
+def newest(spec: str, *, paths: Paths, store: Store, progress: Progress) -> str:
+    """The source that ``spec`` stands for by now, where obtaining it would answer from memory; else ``spec`` itself.
+
+    Raises :class:`EnvironmentFailure` where that cannot be looked up.
+    """
+    kind, rest = parse(spec)
+    if kind.newest is None:
+        return spec
+    return kind.newest(Request(spec=spec, rest=rest, paths=paths, store=store, progress=progress))
 
 
 def obtain(

