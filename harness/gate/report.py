@@ -145,8 +145,9 @@ def _kind_of(finding: Finding) -> Kind:
 
 
 def _of_patch(finding: Finding) -> str:
-    where = f"patch {finding.patch}, " if finding.patch else ""
-    return f"{where}{finding.check}: {finding.message}"
+    where = [f"patch {finding.patch}"] if finding.patch else []
+    named = finding.check in ("apply", "build", "checkpatch")  # by the reason's kind
+    return ": ".join([", ".join([*where, *([] if named else [finding.check])]), finding.message]).removeprefix(": ")
 
 
 def case_reasons(changes: Iterable[CaseChange]) -> tuple[Reason, ...]:

@@ -94,7 +94,7 @@ def _cases(report: GateReport) -> list[str]:
     if not by_change:
         return ["", "cases  each as on the base"]
     shown = ["", f"cases  {', '.join(f'{count} {change}' for change, count in by_change.items())}"]
-    told = [one for one in report.changes if one.change != "new"][:_MOST]
+    told = [one for one in report.changes if one.change != "new" and not one.change.speaks_against][:_MOST]
     return shown + [f"  {one.change}: {one}" for one in told]
 
 

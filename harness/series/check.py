@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness import process
@@ -21,10 +21,11 @@ from harness.repository import Repository
 from harness.series.answers import Answer, answered, idle
 from harness.series.apply import apply, at_patch
 from harness.series.finding import Finding, Level, exit_status
-from harness.store import Store
+from harness.store import Store, value_digest
 from harness.values import AppliedSeries, Patch, Series, Tree
 from harness.worktrees import lease, sparse_pattern
 
+_CHECKPATCH = "checkpatch"  # the cache's kind of what it said
 _CHECKPATCH_SECONDS = 120.0
 # what checkpatch.pl looks for to know the top of a kernel tree
 _TOP_FOLDERS = ("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib", "scripts")
@@ -136,6 +137,45 @@ def _checkpatch(
     if repository.git("cat-file", "-e", f"{applied.commit}:scripts/checkpatch.pl", check=False).returncode != 0:
         yield Finding(check="checkpatch", level=Level.NOTE, message="not run: the tree has no scripts/checkpatch.pl")
         return
+    said = {patch.number: _kept_said(applied, patch, store) for patch in series.patches}
+    if unknown := [patch for patch in series.patches if said[patch.number] is None]:
+        said |= _run_checkpatch(applied, series, unknown, paths=paths, store=store, progress=progress)
+    for patch in series.patches:
+        one = said[patch.number]
+        assert one is not None
+        yield from checkpatch_findings(one.text, patch, status=one.status, said=one.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What checkpatch.pl wrote of a patch, and its exit status."""
+
+    text: str
+    status: int
+    error: str
+
+
+def _said_key(applied: AppliedSeries, patch: Patch) -> str:
+    """The whole tree decides: checkpatch.pl reads what a patch touches, MAINTAINERS, and lists of scripts/."""
+    return value_digest(applied.tree_id, patch.digest, checkpatch_argv(Path(), Path()))
+
+
+def _kept_said(applied: AppliedSeries, patch: Patch, store: Store) -> _Said | None:
+    entry = store.find(_CHECKPATCH, _said_key(applied, patch))
+    return _Said(**entry.meta) if entry is not None else None
+
+
+def _run_checkpatch(
+    applied: AppliedSeries,
+    series: Series,
+    patches: Sequence[Patch],
+    *,
+    paths: Paths,
+    store: Store,
+    progress: Progress,
+) -> dict[int, _Said | None]:
+    """What checkpatch.pl says of some patches, by number; kept where it ran to its end."""
+    found: dict[int, _Said | None] = {}
     touched = sorted({path for patch in series.patches for path in patch.files})
     # the whole of scripts/ and the top, and what the patches touch: what checkpatch.pl reads
     wanted = ["/*", "!/*/", "/scripts/*", *(sparse_pattern(path) for path in touched)]
@@ -153,8 +193,8 @@ def _checkpatch(
     ):
         for folder in _TOP_FOLDERS:
             (worktree.source / folder).mkdir(exist_ok=True)
-        for patch in series.patches:
-            progress.update("checkpatch", done=patch.number, total=len(series.patches))
+        for count, patch in enumerate(patches, start=1):
+            progress.update("checkpatch", done=count, total=len(patches))
             file = scratch / f"{patch.number:04}.patch"
             file.write_bytes(patch.content)
             done = process.run(
@@ -163,7 +203,11 @@ def _checkpatch(
                 cwd=worktree.source,
                 check=False,
             )
-            yield from checkpatch_findings(done.text, patch, status=done.returncode, said=done.error_text)
+            said = _Said(done.text, done.returncode, done.error_text)
+            if said.status == 0 or said.text:
+                store.obtain(_CHECKPATCH, _said_key(applied, patch), lambda _, said=said: asdict(said))  # type: ignore[misc]
+            found[patch.number] = said
+    return found
 
 
 def checkpatch_argv(source: Path, patch: Path) -> tuple[str, ...]:

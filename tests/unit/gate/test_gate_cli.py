@@ -32,7 +32,7 @@ def test_a_base_that_the_head_does_not_apply_to(bench: Bench) -> None:
     bench.commit("mm: else", {"mm/zswap.c": ": else\n"})
     outcome = bench("gate", "--base", f"tree:{bench.tree}", "--head", folder)
     assert outcome.status == 1
-    assert "1. does not apply: apply: patch 1/1 'mm: 1' does not apply" in outcome.text
+    assert "1. does not apply: patch 1/1 'mm: 1' does not apply" in outcome.text
     assert "choose the base that it was made for" in outcome.text
     assert bench.left_behind() == []
 

@@ -64,6 +64,13 @@ def test_checkpatch_of_the_tree_runs_for_each_patch(
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     report = run(three())
     assert levels(report)["checkpatch"] == [Level.OK, Level.WARNING, Level.OK] and report.good
+    (tmp_path / "bin/perl").write_text(
+        "#!/bin/sh\nexit 9\n"
+    )  # what was said of the same patches on the same tree is kept
+    assert run(three()).findings == report.findings
+    kernel.commit("checkpatch", {"scripts/checkpatch.pl": "another"})
+    for _ in range(2):  # and what did not run to its end is not
+        assert levels(run(three()))["checkpatch"] == [Level.ERROR] * 3
 
 
 def test_does_not_apply_is_a_finding(run: Check) -> None:
