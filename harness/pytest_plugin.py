@@ -2,7 +2,8 @@
 """Runs guest tests as pytest items, and gives Python tests a kernel, a topology and a guest.
 
 ``pytest tests/guest/cxl -k region --topology switch-4`` runs programs ``test_*.sh`` and ``test_*.c`` below a folder
-that has ``lib/ktap.sh``, each KTAP case an item (``-k``, ``-m SUITE``, ``-x``, ``--junitxml``, ``--co`` as ever).
+that has ``lib/ktap.sh``, each KTAP case an item (``-k``, ``-m SUITE``, ``-x``, ``--junitxml``, ``--co`` as ever), and
+the kept sequences of the suite ``lifecycle``.
 
 The plugin is loaded with every pytest of the environment it is installed in; until a guest test or a fixture of its is
 met it imports nothing of the harness and collects nothing.
@@ -102,7 +103,12 @@ def pytest_harness_provider(config: pytest.Config) -> Provider | None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A test program as a file of items."""
+    """A test program as a file of items; a kept sequence of the suite ``lifecycle`` as a file of one."""
+    if file_path.suffix == ".steps" and (file_path.parent.parent / "guest" / "lib" / "steps.sh").is_file():
+        from harness.lifecycle.pytest_items import SequenceFile
+
+        parent.config.stash[_LOADED] = True
+        return SequenceFile.from_parent(parent, path=file_path)
     if file_path.suffix not in _SUFFIXES or not file_path.name.startswith("test_"):
         return None
     suite = file_path.parent

@@ -158,13 +158,18 @@ class ProgramFile(pytest.File):
     def collect(self) -> Iterator[CaseItem]:
         """An item for each case; its suite's name is its marker."""
         try:
-            program = catalogue.program(self.path)
+            program, cases = self.found()
         except HarnessError as reason:
             raise self.CollectError(in_words(reason)) from None
         for name in (program.suite, "guest_test"):
             self.config.addinivalue_line("markers", f"{name}: tests that run inside a guest")
-        for case in program.cases:
+        for case in cases:
             yield CaseItem.from_parent(self, name=case, program=program)
+
+    def found(self) -> tuple[Program, tuple[str, ...]]:
+        """The program of the file, and the cases that are the file's; raises :class:`HarnessError`."""
+        program = catalogue.program(self.path)
+        return program, program.cases
 
 
 class CaseItem(pytest.Item):

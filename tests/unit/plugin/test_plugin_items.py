@@ -204,3 +204,15 @@ def test_plugin_imports_nothing_of_the_harness_until_needed(pytester: pytest.Pyt
 def test_distributed_run_gives_each_case_once(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("-n", "2", "guest")
     result.assert_outcomes(passed=2, failed=1, skipped=1, xfailed=1)
+
+
+def test_a_kept_sequence_is_an_item(project: pytest.Pytester) -> None:
+    home = project.path / "lifecycle"
+    home.mkdir()
+    for name in ("one", "two"):
+        (home / f"{name}.steps").write_text("policy offline\n")
+    result = project.runpytest("--co", "-q", "lifecycle")
+    result.stdout.fnmatch_lines(["lifecycle/one.steps::one", "lifecycle/two.steps::two"])
+    (home / "two.steps").write_text("fly away\n")
+    result = project.runpytest("--co", "-q", "lifecycle/two.steps")
+    assert "Traceback" not in result.stdout.str() and "fly" in result.stdout.str()
