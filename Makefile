@@ -9,6 +9,8 @@ HARNESS := .venv/bin/harness
 run: bootstrap
 	$(HARNESS) run $(ARGS)
 
+test unit: export HARNESS_TESTS := 1
+
 test: bootstrap
 	ci/check all
 
