@@ -28,7 +28,7 @@ from harness.store import disk_failure
 BUSY_SECONDS = 10.0
 """How long a writer waits for others."""
 
-_CONNECT_SECONDS = 5
+_CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 60
 _MIGRATION_LOCK = 0x6E707276  # of our own in PostgreSQL's space of advisory locks
 _WRITES = "harness_writes"

@@ -34,6 +34,8 @@ def note(folder: RunFolder, place: Place | None, *, runs: Path, busy: float = BU
             catch_up(history, runs, seconds=_CATCH_UP_SECONDS)
     except HarnessError as reason:
         return Noted(trouble=f"not in the history yet, the next run or `harness history` tries again: {reason.message}")
+    except KeyboardInterrupt:
+        return Noted(trouble="not in the history yet, the next run or `harness history` tries again: interrupted")
     except Exception as bug:
         _log.debug("", exc_info=True)
         return Noted(trouble=f"not in the history: internal error of the harness: {type(bug).__name__}: {bug}")

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+import msgspec
 import pytest
 
 from harness.results.junit import junit
-from harness.results.record import CaseRecord, Failure, Results, exit_status, run_verdict
+from harness.results.record import CaseRecord, Failure, RerunRecord, Results, exit_status, run_verdict
 from harness.values import Verdict
 
 
@@ -69,6 +70,13 @@ def test_junit_counts_failures_and_errors_apart_and_holds_no_control_characters(
     )
     failure = suite.find("testcase/failure")
     assert failure is not None and failure.get("message") == "red\ufffd"
+
+
+def test_junit_tells_of_reruns_and_the_failure_stays_one() -> None:
+    again = RerunRecord(suite="cxl", program="test_region.sh", case="one", verdict="PASS", attempt=1)
+    xml = junit(msgspec.structs.replace(results(case("FAIL", reason="no")), reruns=(again,)))
+    failure = Xml.fromstring(xml).find("testsuite/testcase/failure")
+    assert failure is not None and failure.text == "run again on a fresh guest: PASS"
 
 
 def test_junit_shows_a_run_that_did_not_reach_its_cases() -> None:
