@@ -82,6 +82,14 @@ def names(paths: Paths) -> dict[str, Path]:
     return found
 
 
+def for_series(spec: str, *, paths: Paths) -> str:
+    """The name of a profile that names a series: the default one where it does, else the first; else the default."""
+    for name in sorted(names(paths), key=lambda name: name != "default"):
+        if load(name, paths=paths).series == spec:
+            return name
+    return "default"
+
+
 def load(name: str, *, paths: Paths) -> Profile:
     """Read a profile by name or path; raises :class:`UserError` that names the file, the key and the nearest one."""
     if name.endswith(".toml"):

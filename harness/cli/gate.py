@@ -60,7 +60,7 @@ def command(session: Session, /, as_json: bool, dry_run: bool, form: str, **flag
     from harness.gate.ends import wanted
     from harness.patchcheck import Choice
 
-    name = flags["profile_name"] or _profile_of(session, flags["head"])
+    name = flags["profile_name"] or profiles.for_series(flags["head"], paths=session.paths)
     profile = profiles.override(
         profiles.load(name, paths=session.paths),
         {"topology": flags["topology"], "accel": flags["accel"], "jobs": flags["jobs"]},
@@ -78,14 +78,6 @@ def command(session: Session, /, as_json: bool, dry_run: bool, form: str, **flag
         _show_plan(session, todo)
         return 0
     return _execute(session, todo, form=form, as_json=as_json)
-
-
-def _profile_of(session: Session, head: str) -> str:
-    """The profile that names the series, else the default."""
-    for name in profiles.names(session.paths):
-        if profiles.load(name, paths=session.paths).series == head:
-            return name
-    return "default"
 
 
 def _show_plan(session: Session, todo: Any) -> None:

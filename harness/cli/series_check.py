@@ -178,17 +178,10 @@ def report_record(series: Series, findings: list[Finding]) -> dict[str, Any]:
 
 def _profile(session: Session, spec: str, source_spec: str | None, flags: dict[str, Any]) -> Profile:
     """The profile that was named, or that names the series, with this source and series in it."""
-    name = flags["profile_name"] or _profile_of(session, spec)
+    name = flags["profile_name"] or profiles.for_series(spec, paths=session.paths)
     profile = profiles.load(name, paths=session.paths)
     source = source_for(session, spec, source_spec, profile.source)
     return profiles.override(profile, {"source": source, "series": spec, "jobs": flags["jobs"]})
-
-
-def _profile_of(session: Session, spec: str) -> str:
-    for name in profiles.names(session.paths):
-        if profiles.load(name, paths=session.paths).series == spec:
-            return name
-    return "default"
 
 
 def _choice(given: dict[str, Any]) -> Choice:

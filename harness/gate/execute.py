@@ -322,6 +322,8 @@ class _Gate:
         base, head = _tested(self.base.samples), _tested(self.head.samples)
         if len(base) != len(head) or len(base) < 2:
             return ()
+        if not self.missing and len(self.head.samples) + len(self.base.samples) < 2 * self.todo.repeat:
+            return ()  # more is to come
         boot = [[one.boot_seconds for one in side if one.boot_seconds] for side in (base, head)]
         memory = [[one.memory_mib for one in side if one.memory_mib] for side in (base, head)]
         whole = len(base)

@@ -77,3 +77,17 @@ def test_names_that_are_wrong(bench: Bench, words: tuple[str, ...], said: str) -
     assert outcome.status == 2, outcome.text
     assert said in outcome.text
     assert not list(bench.cache.glob("store/kernel/*"))
+
+
+def test_the_default_profile_goes_before_others_that_name_the_series(bench: Bench) -> None:
+    patches = series(bench, ": one\n").rename(bench.project / "patches" / "ours")
+    (patches / "series.toml").write_text('title = "ours"\n')
+    default = bench.project / "ci" / "profiles" / "default.toml"
+    ours = f'series = "ours"\n{default.read_text()}'
+    bench.write(
+        "project/ci/profiles/debug.toml", ours.replace('config = ["base"]', 'config = ["base", "CONFIG_MORE=y"]')
+    )
+    words = ("gate", "--base", f"tree:{bench.tree}", "--head", "ours", "--dry-run")
+    assert "config      base CONFIG_MORE=y\n" in bench(*words).text
+    default.write_text(ours)
+    assert "config      base\n" in bench(*words).text
