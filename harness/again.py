@@ -6,6 +6,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+DEBUG_INFO = "debuginfo"
+"""The fragment with which a memory dump can be read."""
+
 _SELECTING = ("--suite", "--case", "-k")
 
 
@@ -25,3 +28,9 @@ def one_case(words: Sequence[str], case: str, *, config: str = "") -> str:
     """The command line for one case (``suite/program:case``) alone; ``config`` is one more fragment."""
     more = ["--add-config", config] if config else []
     return shlex.join([*without(words, *_SELECTING), *more, "--case", case])
+
+
+def with_debug_info(words: Sequence[str], case: str) -> str:
+    """The command line on a kernel whose memory dump can be read; ``case`` may be "", for all that was run."""
+    words = words or ("harness", "run")
+    return one_case(words, case, config=DEBUG_INFO) if case else shlex.join([*words, "--add-config", DEBUG_INFO])

@@ -19,6 +19,7 @@ from harness.errors import UserError, nearest, unknown_name
 from harness.paths import Paths
 
 _LONGEST_STRESS = 7 * 86400
+DUMP_POLICIES = ("auto", "never", "hang", "crash", "always")
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +27,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``patches`` is how many patches of the series are on the tree, from the first; None: all.
     ``stress`` is how long each seeded test goes on (``30s``, ``10m``, ``8h``; empty: seconds), ``seed`` what it and the
-    lifecycle suite draw from.
+    lifecycle suite draw from. ``dump`` says when a guest's memory is dumped (``auto``: on a crash or hang of a kernel
+    that has debug information; ``never``, ``hang``, ``crash``, ``always``), ``dump_limit_mib`` is the most of a dump.
     """
 
     summary: str = ""
@@ -47,6 +49,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     require_feature: bool = False
     stress: str = ""
     seed: int = 1
+    dump: str = "auto"
+    dump_limit_mib: int = 2048
 
     def __post_init__(self) -> None:
         if self.timeout_scale <= 0:
@@ -59,6 +63,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("cpus must be between 1 and 64")
         if not 0 <= self.seed < 1 << 31:
             raise ValueError("seed must be between 0 and 2147483647")
+        if self.dump not in DUMP_POLICIES:
+            raise ValueError(f"dump is '{self.dump[:40]}', expected one of {', '.join(DUMP_POLICIES)}")
+        if self.dump_limit_mib < 1:
+            raise ValueError("dump_limit_mib must be at least 1")
         if self.stress and not 0 < self.stress_seconds <= _LONGEST_STRESS:
             raise ValueError(f"stress is '{self.stress[:40]}', expected a length like 30s, 10m or 8h (at most 7 days)")
 

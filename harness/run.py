@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from harness import guest, kselftest, pipeline
-from harness.again import one_case
+from harness.again import one_case, with_debug_info
 from harness.errors import EnvironmentFailure, HarnessError, UserError
 from harness.guest import Guest
 from harness.lifecycle import suite as lifecycle
 from harness.manifest import manifest
 from harness.paths import Paths
 from harness.pipeline import BuiltKernel, Machine, Made
+from harness.postmortem import DumpPolicy, Examiner
 from harness.profile import Profile
 from harness.progress import Progress, View
 from harness.rerun import rerun
@@ -185,22 +186,35 @@ def judge(
     config: KernelConfig,
     recorder: Recorder,
     paths: Paths,
+    command: Sequence[str] = (),
 ) -> Generator[CaseResult, None, None]:
     """Run the selected cases in guests of a plan, a fresh one after each that was spoilt.
+
+    A guest that hangs or crashed is looked into before it goes; ``command`` is what the user typed, for the hint how to
+    run the case again.
 
     Yields each result when it is certain; closing the iterator ends the program and the guest. The recorder's folder
     gets what the guests and the programs wrote.
     """
     outputs = _Outputs(recorder.folder)
+    policy = DumpPolicy(when=profile.dump, limit=profile.dump_limit_mib << 20)
+    examiner = Examiner(policy, again=lambda case: with_debug_info(command, case))
+
+    def heard(program: Program, text: str) -> None:
+        examiner.heard()
+        outputs.line(program, text)
+
     try:
-        with _Guests(plan, folder=recorder.folder, paths=paths, recorder=recorder) as guests:
+        with _Guests(plan, folder=recorder.folder, paths=paths, recorder=recorder, examiner=examiner) as guests:
             runner = Runner(
                 guests.start(),
                 fresh=lambda _: guests.start(),
                 limits=Limits(scale=profile.timeout_scale, stress=profile.stress_seconds, seed=profile.seed),
                 require_feature=profile.require_feature,
                 on_start=recorder.view.case_started,
-                on_output=outputs.line,
+                on_hang=examiner.hang,
+                on_crash=examiner.crash,
+                on_output=heard,
                 keep=recorder.folder.write,
             )
             with closing(runner.run_all(selections, config=config)) as results:
@@ -297,7 +311,15 @@ class _Run:
     def _judge(self, selections: Iterable[Selection], recorder: Recorder) -> Generator[CaseResult, None, None]:
         assert self.plan is not None and self.config is not None
         profile, config = self.todo.profile, self.config
-        judged = judge(self.plan, selections, profile=profile, config=config, recorder=recorder, paths=self.paths)
+        judged = judge(
+            self.plan,
+            selections,
+            profile=profile,
+            config=config,
+            recorder=recorder,
+            paths=self.paths,
+            command=self.command,
+        )
         with closing(judged) as results:
             for result in results:
                 yield self._decoded(result)
@@ -397,8 +419,11 @@ class _Outputs:
 class _Guests:
     """The run's guest: at most one at a time, a fresh one where the last was spoilt; each has a folder of its own."""
 
-    def __init__(self, plan: QemuPlan, *, folder: RunFolder, paths: Paths, recorder: Recorder) -> None:
+    def __init__(
+        self, plan: QemuPlan, *, folder: RunFolder, paths: Paths, recorder: Recorder, examiner: Examiner
+    ) -> None:
         self._plan = plan
+        self._examiner = examiner
         self._folder = folder
         self._paths = paths
         self._recorder = recorder
@@ -425,14 +450,20 @@ class _Guests:
             for title in complaints:
                 stage.warn(f"the kernel complained while it booted: {title}")
             said = f"; while booting: {'; '.join(complaints)}" if complaints else ""
-            stage.result(f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}{said}")
+            factor = self._guest.speed_factor
+            slow = f", deadlines ×{factor:.1f}" if factor >= 1.05 else ""
+            stage.result(
+                f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}{slow}{said}"
+            )
         with suppress(HarnessError):  # what the kernel left over, before any test
             text = self._guest.run("cat /proc/meminfo", deadline=_MEMINFO_SECONDS).stdout
             self._folder.write(f"guests/{self._number}/meminfo.txt", text)
         return self._guest
 
     def _boot(self, folder: Path, progress: Progress) -> Guest:
-        return self._stack.enter_context(guest.start(self._plan, folder=folder, paths=self._paths, progress=progress))
+        return self._stack.enter_context(
+            guest.start(self._plan, folder=folder, paths=self._paths, progress=progress, on_failure=self._examiner.boot)
+        )
 
     def _end(self, *, hurried: bool = False) -> None:
         """End the guest; not ``hurried``, its kernel log is fetched before."""

@@ -203,7 +203,8 @@ class QemuPlan:
     ``{lpj:HZ}`` (this machine's delay loops per tick) where values exist only at start. ``files`` (name → text) are
     written to the private folder (mode 0600) before the start;
     ``disks`` (name → size in MiB) become empty sparse files there. ``boot_deadline`` is in seconds from the start to
-    tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's.
+    tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's. ``kernel`` is
+    what is booted, for whoever looks into a guest that failed.
     """
 
     argv: tuple[str, ...]
@@ -215,6 +216,7 @@ class QemuPlan:
     memory_mib: int
     files: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, int] = field(default_factory=dict)
+    kernel: Kernel | None = None
 
 
 class Verdict(enum.StrEnum):

@@ -36,6 +36,7 @@ _KEPT_LOGS = 10
     "--image", type=click.Choice(["test", "shell"]), help="The root file system [default: shell for a shell]."
 )
 @click.option("--shell", type=click.Choice(["ssh", "console"]), default="ssh", help="Where the shell is.")
+@click.option("--gdb", is_flag=True, help="Start the guest under gdb, with the kernel's own gdb commands.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="For the command; then status 124.")
 @click.option("--boot-deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="For the boot.")
 @click.option("--stdin", "with_stdin", is_flag=True, help="Read standard input and give it to the command.")
@@ -54,21 +55,30 @@ def command(session: Session, /, words: tuple[str, ...], dry_run: bool, **flags:
     harness boot -- cxl list -vv                             one command
     harness boot --topology switch-4 -- 'dmesg | grep cxl'
     harness boot --kernel ~/linux/vmlinux --shell console    my own kernel, no network needed
+    harness boot --gdb --add-config debuginfo                gdb before the first instruction: hbreak start_kernel
     harness boot --append 'cxl_core.dyndbg=+p' --cpus 4 --memory 2048 -- nproc
     harness boot --dry-run                                   QEMU's command, an option a line
     """
     profile = profiles.override(
         chosen_profile(session, flags), {"image": flags["image"] or (None if words else "shell")}
     )
+    if flags["gdb"] and (words or flags["shell"] == "console"):
+        raise UserError("--gdb takes no command and no --shell console", hint="it prints how to open a shell beside it")
     if dry_run:
         _show_plan(session, profile, flags, with_shell=not words)
         return 0
     if not words and not sys.stdin.isatty():
         raise UserError("a shell needs a terminal", hint="give a command: harness boot -- CMD")
+    if flags["gdb"]:
+        from harness.cli import boot_gdb
+
+        boot_gdb.check()
     ssh = bool(words) or flags["shell"] == "ssh"
     plan = _prepare(session, profile, flags, ssh=ssh)
     stdin = sys.stdin.buffer.read() if flags["with_stdin"] else b""
     with _log_folder(session, flags["keep_log"]) as folder:
+        if flags["gdb"]:
+            return boot_gdb.run(session, plan, folder)
         return _boot(session, plan, folder=folder, words=words, ssh=ssh, stdin=stdin, timeout=flags["timeout"])
 
 
@@ -101,6 +111,7 @@ def _prepare(session: Session, profile: Profile, flags: dict[str, Any], *, ssh: 
         config=config,
         ssh=ssh,
         boot_deadline=flags["boot_deadline"],
+        gdb=flags["gdb"],
     )
 
 
@@ -151,6 +162,7 @@ def _show_plan(session: Session, profile: Profile, flags: dict[str, Any], *, wit
         append=append,
         config=own.config,
         ssh=not (with_shell and flags["shell"] == "console"),
+        gdb=flags["gdb"],
     )
     click.echo("\n".join(option_lines(decided.argv)))
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "compare": "Show what changed from one run to another.",
     "build": "Build a kernel (and show where it is).",
     "boot": "Boot a guest: a shell, or one command with its exit status.",
+    "logs": "Print the consoles of a run's guests, or what is around a case.",
+    "inspect": "Open drgn on the memory dump of a run.",
     "config": "Show, compare and explain kernel configurations.",
     "series": "Show, apply and check a patch series.",
     "source": "Fetch a kernel tree and show what it is.",

@@ -71,6 +71,12 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     "-k", "keyword", default="", metavar="EXPRESSION", help="Only cases whose name matches, as pytest has it."
 )
 @click.option("--timeout-scale", type=float, metavar="FACTOR", help="Multiply every deadline of the tests.")
+@click.option(
+    "--dump",
+    type=click.Choice(profiles.DUMP_POLICIES),
+    help="Dump the guest's memory on these [default: auto, where the kernel has debug information].",
+)
+@click.option("--dump-limit", type=int, metavar="MIB", help="The most that a dump may have [default: 2048].")
 @click.option("--require-feature", is_flag=True, default=None, help="A skipped case is a failure.")
 @click.option(
     "--stress", "--for", "stress", metavar="LENGTH", help="How long stress and lifecycle go on: 30s, 10m, 8h."
@@ -109,6 +115,8 @@ def command(
         chosen_profile(session, flags),
         {
             "timeout_scale": flags["timeout_scale"],
+            "dump": flags["dump"],
+            "dump_limit_mib": flags["dump_limit"],
             "require_feature": flags["require_feature"],
             "stress": flags["stress"],
             "seed": _seed(flags["seed"]),

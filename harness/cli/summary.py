@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import groupby
 
+from harness.again import with_debug_info
 from harness.display import duration, printable
 from harness.history.kinds import FLAKY, Noted
 from harness.rerun import told
@@ -50,6 +52,8 @@ def show_summary(
     if bad:
         first = bad[0]
         terminal.say(f"only that    {one} --case {first.name}")
+    if undumped := next((case for case in bad if _has_no_dump(case)), None):
+        terminal.say(f"with a dump  {with_debug_info(shlex.split(repeat), undumped.name)}")
 
 
 def _kind(case: CaseRecord, results: Results, noted: Noted) -> str:
@@ -58,6 +62,11 @@ def _kind(case: CaseRecord, results: Results, noted: Noted) -> str:
     if kind is not None and kind.kind == FLAKY and again.startswith(FLAKY):
         return kind.told
     return "; ".join(text for text in (kind.told if kind is not None else "", again) if text)
+
+
+def _has_no_dump(case: CaseRecord) -> bool:
+    """Whether its kernel crashed or hung, and had no debug information for a dump."""
+    return any(line.startswith("no memory dump: this kernel has no debug information") for line in case.diagnostics)
 
 
 def _show_table(terminal: Terminal, results: Results) -> None:

@@ -42,7 +42,7 @@ def bring_up(guest: Guest, *, until: float, allowed: float, ssh: bool, progress:
     """Wait until the guest is ready, and log in; ``until`` is on the monotonic clock, ``allowed`` its seconds."""
     progress.update("starting QEMU")
     warm = threading.Thread(target=_import_ssh, name="import-ssh", daemon=True)
-    _attach(guest)
+    attach(guest)
     if ssh:
         warm.start()  # takes a tenth of a second, while the kernel boots
     progress.update("booting the kernel")
@@ -138,7 +138,7 @@ def _panic(why: str) -> tuple[str, str | None]:
     return f"the kernel panicked before the guest was ready: {why.strip()}", hint
 
 
-def _attach(guest: Guest) -> None:
+def attach(guest: Guest) -> None:
     """Connect the monitor. A QEMU that ends here with nothing from the kernel has refused its options, and said why;
     after the kernel's first word it is the kernel's affair, and the console tells."""
     try:

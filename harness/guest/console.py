@@ -233,6 +233,11 @@ class Console:
                     remaining = min(remaining, begin + silence - now)
                 self._changed.wait(remaining)
 
+    def end(self) -> None:
+        """Nothing more will come (the machine has stopped): read what is there already, then it is closed."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RD)
+
     def wait_closed(self, *, deadline: float) -> bool:
         """Wait until all that QEMU passed on before its end has been read; whether that is so."""
         with self._changed:

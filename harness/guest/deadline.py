@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long a boot may take: by accelerator and kernel config, then scaled by this machine's speed and load.
+"""How long a boot and a test may take: by what this machine and this kernel were measured at, and the present load.
 
 A constant is wrong on both sides: it cuts off debug kernels on slow machines, and on fast ones it waits a minute for a
-dead kernel. The nominal time holds a wide margin over measured boots (small kernel, 2 CPUs: 2 s under TCG); a kernel
-that panics or powers off is noticed at once anyway, so the deadline only decides how long silence is borne.
+dead kernel. The first boot of a kernel has a nominal time by accelerator and config, with a wide margin over measured
+boots (small kernel, 2 CPUs: 2 s under TCG), scaled by this machine's speed; later ones also what its boots took so far.
+Tests are scaled by the boot of their own guest, which is the same kernel doing kernel work on this machine: a KASAN
+kernel that boots five times as long gets five times as long. A kernel that panics or powers off is noticed at once
+anyway, so deadlines only decide how long silence is borne.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -39,7 +43,14 @@ _SLOWER = {
 _REFERENCE_SECONDS = 0.006
 """What the calibration takes on the machine that the nominal times were measured on."""
 
+_REFERENCE_BOOT_SECONDS = 4.0
+"""What a guest takes from QEMU's start to its first command where the deadlines of the suites fit as they are: a small
+kernel under TCG on the machine that they were written on, with some margin (2 to 4 s, measured)."""
+
+_BOOT_MARGIN = 8.0  # times the longest boot of a kernel so far
 _CALIBRATION_ROUNDS = 15_000
+_BOOTS_FILE = "boot-seconds.json"
+_BOOTS_KEPT = 200
 _SPEED_FILE = "machine-speed.json"
 _MAX_FACTOR = 20.0
 _MAX_DEBUG_FACTOR = 15.0
@@ -66,11 +77,35 @@ def scaled(seconds: float, *, slowness: float, load: float, cpus: int) -> float:
 
 def on_this_machine(seconds: float, *, cache: Path) -> float:
     """Seconds scaled by this machine's speed (measured once a boot of it, kept in the cache) and present load."""
-    try:
-        load = os.getloadavg()[0]
-    except OSError:
-        load = 0.0
-    return scaled(seconds, slowness=slowness(cache=cache), load=load, cpus=os.cpu_count() or 1)
+    return scaled(seconds, slowness=slowness(cache=cache), load=_load(), cpus=os.cpu_count() or 1)
+
+
+def of_boot(nominal: float, *, kernel: str, cache: Path) -> float:
+    """The deadline of a boot in seconds: ``nominal`` on this machine, and never less than a multiple of what boots of
+    the kernel with this key took here before."""
+    return max(on_this_machine(nominal, cache=cache), _BOOT_MARGIN * _boots(cache).get(kernel, 0.0))
+
+
+def note_boot(seconds: float, *, kernel: str, cache: Path) -> None:
+    """Remember the longest boot of a kernel on this machine, until the machine reboots."""
+    known = _boots(cache)
+    if not kernel or seconds <= known.get(kernel, 0.0):
+        return
+    known.pop(kernel, None)
+    known[kernel] = round(seconds, 2)
+    _keep(cache / _BOOTS_FILE, {"boot": _boot_id(), "seconds": dict(list(known.items())[-_BOOTS_KEPT:])})
+
+
+def work_factor(boot_seconds: float, *, load: float, cpus: int) -> float:
+    """What the deadlines of tests are multiplied with: how much longer than the reference their guest took to boot,
+    or, where that is more, how crowded this machine is now. Between 1 and 20."""
+    crowding = load / max(1, cpus)
+    return min(_MAX_FACTOR, max(1.0, boot_seconds / _REFERENCE_BOOT_SECONDS, crowding))
+
+
+def present_factor(boot_seconds: float) -> float:
+    """:func:`work_factor` with this machine's present load."""
+    return work_factor(boot_seconds, load=_load(), cpus=os.cpu_count() or 1)
 
 
 def slowness(*, cache: Path) -> float:
@@ -82,11 +117,32 @@ def slowness(*, cache: Path) -> float:
         if kept["boot"] == boot and kept["rounds"] == _CALIBRATION_ROUNDS:
             return float(kept["slowness"])
     measured = min(_calibrate() for _ in range(3)) / _REFERENCE_SECONDS
-    with contextlib.suppress(OSError):
-        fresh = path.with_name(f".{_SPEED_FILE}.{os.getpid()}")
-        fresh.write_text(json.dumps({"boot": boot, "rounds": _CALIBRATION_ROUNDS, "slowness": measured}))
-        fresh.replace(path)
+    _keep(path, {"boot": boot, "rounds": _CALIBRATION_ROUNDS, "slowness": measured})
     return measured
+
+
+def _boots(cache: Path) -> dict[str, float]:
+    """The longest boot in seconds of each kernel, by key; nothing where the note is of another boot of this machine."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads((cache / _BOOTS_FILE).read_text())
+        if kept["boot"] == _boot_id():
+            return {str(key): float(seconds) for key, seconds in kept["seconds"].items()}
+    return {}
+
+
+def _keep(path: Path, value: object) -> None:
+    """Write a note whole; where it cannot be written it is measured again."""
+    with contextlib.suppress(OSError):
+        fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        fresh.write_text(json.dumps(value))
+        fresh.replace(path)
+
+
+def _load() -> float:
+    """The 1-minute load average."""
+    with contextlib.suppress(OSError):
+        return os.getloadavg()[0]
+    return 0.0
 
 
 def _calibrate() -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import process
-from harness.errors import GuestError
+from harness.errors import BootError, GuestError
 from harness.guest import boot, host
 from harness.guest import deadline as deadlines
 from harness.guest.connection import connect
@@ -39,6 +39,7 @@ from harness.values import QemuPlan
 _log = logging.getLogger(__name__)
 
 _QUIT_SECONDS = 3.0
+_HALT_CHECK_SECONDS = 0.05
 _LPJ = re.compile(r"\{lpj:(\d+)\}")
 
 
@@ -62,9 +63,14 @@ _starter = _Starter()
 class Guest:
     """A running guest. Made by :func:`start`, which also ends it."""
 
-    def __init__(self, plan: QemuPlan, *, folder: Path, private: Path, keys: RunKeys) -> None:
-        """Nothing runs yet; ``folder`` takes the logs, ``private`` what nobody else may see."""
+    def __init__(self, plan: QemuPlan, *, folder: Path, private: Path, keys: RunKeys, hold: bool = False) -> None:
+        """Nothing runs yet; ``folder`` takes the logs, ``private`` what nobody else may see.
+
+        With ``hold`` QEMU stays when the machine has stopped by itself, with its memory as it was (:attr:`halted`).
+        """
         self.plan = plan
+        self._hold = hold
+        self._halted = threading.Event()
         self.folder = folder
         self.private = private
         self.keys = keys
@@ -82,8 +88,29 @@ class Guest:
 
     @property
     def alive(self) -> bool:
+        """Whether the guest runs: QEMU does, and its machine has not stopped."""
+        return self.qemu_runs and not self.halted
+
+    @property
+    def qemu_runs(self) -> bool:
         """Whether QEMU runs."""
         return self._child is not None and self._child.poll() is None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the SSH connection stands, as far as one can know without using it."""
+        return self._ssh is not None and self._ssh.active
+
+    @property
+    def halted(self) -> bool:
+        """Whether the machine stopped by itself (power off, reset after a panic) and QEMU holds it."""
+        return self._halted.is_set() and self.qemu_runs
+
+    @property
+    def speed_factor(self) -> float:
+        """What deadlines for work in this guest are to be multiplied with, now: by the boot that was measured, and the
+        load of this machine."""
+        return deadlines.present_factor(self.boot_seconds)
 
     @property
     def exit_status(self) -> int | None:
@@ -167,12 +194,16 @@ class Guest:
             return self._link().open_shell(terminal, columns, lines)
 
     def wait_end(self, *, deadline: float) -> int | None:
-        """Wait for QEMU's own end (a guest that powers off). Its exit status, or None after ``deadline`` seconds."""
+        """Wait for QEMU's own end (a guest that powers off). Its exit status; None after ``deadline`` seconds, or as
+        soon as the machine has stopped where QEMU holds it."""
         assert self._child is not None
-        try:
-            return self._child.wait(deadline)
-        except Exception:  # subprocess.TimeoutExpired; only harness.process knows subprocess
-            return self._child.poll()
+        until = time.monotonic() + deadline
+        while not self._halted.is_set() and (left := until - time.monotonic()) > 0:
+            try:
+                return self._child.wait(min(left, _HALT_CHECK_SECONDS) if self._hold else left)
+            except Exception:  # subprocess.TimeoutExpired; only harness.process knows subprocess
+                continue
+        return self._child.poll()
 
     @property
     def shutdown_reason(self) -> str:
@@ -183,7 +214,7 @@ class Guest:
     def describe_end(self) -> str:
         """How QEMU ended, in words; and why, where it said so."""
         status = self.exit_status
-        if status is None:
+        if status is None and not self.halted:
             return "QEMU is running"
         panic = boot.panic_reason(self.console)
         why = {
@@ -192,6 +223,8 @@ class Guest:
         }.get(self.shutdown_reason)
         if panic:
             why = f"the kernel panicked: {panic}"
+        if status is None:
+            return why or "the machine stopped"
         if why is None and status == 0:
             why = "the guest powered off or reset itself"
         words = f"QEMU ended with {process.describe_exit(status)}"
@@ -253,16 +286,25 @@ class Guest:
 
     def _attach(self, *, deadline: float) -> None:
         """Connect the monitor and ask which port QEMU picked."""
-        self._monitor = Monitor(self._qmp_socket, deadline=deadline)
+        self._monitor = Monitor(self._qmp_socket, deadline=deadline, on_event=self._hear)
+        if self._hold:
+            self._monitor.execute("set-action", {"shutdown": "pause"}, deadline=deadline)
         self.ssh_port = boot.forwarded_port(self._monitor.human("info usernet", deadline=deadline))
         write_private(self.known_hosts, f"[127.0.0.1]:{self.ssh_port} {self.keys.host_public}\n".encode())
+
+    def _hear(self, event: QmpEvent) -> None:
+        """The machine stopped: nothing more comes from it. (``quit`` is a shutdown as well, by the host.)"""
+        if self._hold and event.name == "SHUTDOWN" and event.data.get("guest"):
+            self._halted.set()
+            self.console.end()
 
     def _end(self) -> None:
         """Soft stop, hard stop, reap; the logs are complete then. Never raises for a guest that is gone already."""
         if self._ssh is not None:
             self._ssh.close()
         try:
-            if self.alive and self._monitor is not None:
+            if self.qemu_runs and self._monitor is not None:
+                self._halted.clear()  # from here on it is QEMU's end that counts
                 with contextlib.suppress(GuestError):
                     self._monitor.execute("quit", deadline=_QUIT_SECONDS)
                 self.wait_end(deadline=_QUIT_SECONDS)
@@ -285,11 +327,15 @@ def start(
     progress: Progress | None = None,
     ssh: bool = True,
     wait: bool = True,
+    attach: bool = False,
+    on_failure: Callable[[Guest, BootError], None] | None = None,
 ) -> Iterator[Guest]:
     """Start a guest and wait until commands can be run in it; leaving the block ends it.
 
     ``folder`` takes ``console.log``, ``console.raw`` and ``qemu.log``. Without ``ssh`` the wait is for init only;
-    without ``wait`` it returns as soon as QEMU runs.
+    without ``wait``, and with ``attach``, it returns as soon as QEMU runs (and is connected to). With ``on_failure``
+    QEMU holds a machine that has stopped (:attr:`Guest.halted`), so that it can be looked into; it is called with a
+    boot's failure while QEMU still runs.
 
     Raises :class:`BootError` for a kernel that does not get there, with the console's last lines and its log;
     :class:`EnvironmentFailure` when QEMU does not start, with what it said.
@@ -298,14 +344,23 @@ def start(
     make_folder(folder)
     keys = make_keys()
     with private_folder(paths, plan, keys) as private:
-        guest = Guest(plan, folder=folder, private=private, keys=keys)
+        guest = Guest(plan, folder=folder, private=private, keys=keys, hold=on_failure is not None)
         begun = time.monotonic()
         try:
             guest._launch()
-            if wait:
-                seconds = deadlines.on_this_machine(plan.boot_deadline, cache=paths.cache)
-                boot.bring_up(guest, until=begun + seconds, allowed=seconds, ssh=ssh, progress=listener)
+            if attach:
+                boot.attach(guest)
+            elif wait:
+                key = plan.kernel.key if plan.kernel is not None else ""
+                seconds = deadlines.of_boot(plan.boot_deadline, kernel=key, cache=paths.cache)
+                try:
+                    boot.bring_up(guest, until=begun + seconds, allowed=seconds, ssh=ssh, progress=listener)
+                except BootError as error:
+                    if on_failure is not None:
+                        on_failure(guest, error)
+                    raise
                 guest.boot_seconds = time.monotonic() - begun
+                deadlines.note_boot(guest.boot_seconds, kernel=key, cache=paths.cache)
             yield guest
         finally:
             guest._end()

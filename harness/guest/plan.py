@@ -21,7 +21,11 @@ FIRMWARE = "opt/org.n-private"
 KEY_FILES = ("authorized_keys", "host_key")
 """Files in the private folder that the starter makes for each run, and passes to the guest by fw_cfg."""
 
+GDB_SOCKET = "gdb"
 GUEST_SSH_PORT = 22
+# The kernel writes to this device what a reader of its memory needs: symbols, sizes, the KASLR offset (QEMU's
+# docs/specs/vmcoreinfo.rst; drivers/firmware/qemu_fw_cfg.c). CRASH_CORE is its name up to 6.8.
+_VMCOREINFO = re.compile(r"^CONFIG_(VMCORE_INFO|CRASH_CORE)=y$", re.MULTILINE)
 _HZ = re.compile(r"^CONFIG_HZ=(\d+)$", re.MULTILINE)
 DEFAULT_SWAP_MIB = 1024
 
@@ -41,13 +45,15 @@ def plan(
     ssh: bool = True,
     swap_mib: int = DEFAULT_SWAP_MIB,
     boot_deadline: float | None = None,
+    gdb: bool = False,
 ) -> QemuPlan:
     """The plan of one guest.
 
     ``memory_mib`` and ``cpus`` replace the topology's totals; ``append`` goes at the end of the kernel's command line;
     ``config`` is the kernel's ``.config`` (a debug kernel boots more slowly). Without ``ssh`` the guest gets no keys,
     and its init gives the console a shell. ``swap_mib`` is the size of the scratch disk (0: none), ``boot_deadline``
-    seconds in place of those derived from accelerator and config.
+    seconds in place of those derived from accelerator and config. With ``gdb`` the machine waits for a debugger on the
+    socket ``gdb`` in the private folder.
 
     Raises :class:`UserError` where the topology cannot have that memory or those CPUs.
     """
@@ -65,6 +71,8 @@ def plan(
         *_network(virtio),
         *_firmware((*(KEY_FILES if ssh else ()), "topology")),
         *_channels(),
+        *(("-device", "vmcoreinfo") if _VMCOREINFO.search(config) else ()),
+        *(_debugger() if gdb else ()),
     ]
     nominal = nominal_boot_seconds(accel=acceleration.accel, config=config)
     return QemuPlan(
@@ -77,6 +85,7 @@ def plan(
         memory_mib=topology.memory_mib,
         files={"topology": guest_facts(topology)},
         disks={"swap": swap_mib} if swap_mib else {},
+        kernel=kernel,
     )
 
 
@@ -181,6 +190,11 @@ def _firmware(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         words += ["-fw_cfg", f"name={FIRMWARE}/{name},file={{private}}/{name}"]
     return tuple(words)
+
+
+def _debugger() -> tuple[str, ...]:
+    """A socket for gdb where nobody else can connect, and no instruction before gdb says so."""
+    return ("-chardev", f"socket,id=gdb,path={{private}}/{GDB_SOCKET},server=on,wait=off", "-gdb", "chardev:gdb", "-S")
 
 
 def _channels() -> tuple[str, ...]:

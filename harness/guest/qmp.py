@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,9 +43,12 @@ class QmpError(GuestError):
 class Monitor:
     """A QMP connection. Made connected; ``close`` ends it and its thread."""
 
-    def __init__(self, connection: socket.socket, *, deadline: float) -> None:
+    def __init__(
+        self, connection: socket.socket, *, deadline: float, on_event: Callable[[QmpEvent], None] | None = None
+    ) -> None:
         """Take over ``connection`` and negotiate within ``deadline`` seconds.
 
+        ``on_event`` hears of each event, on the monitor's thread, and must be quick.
         Raises :class:`EnvironmentFailure` when QEMU does not answer as QMP says.
         """
         from qemu.qmp import QMPClient
@@ -54,6 +57,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
         self._events: deque[QmpEvent] = deque(maxlen=_KEPT_EVENTS)
+        self._on_event = on_event
         self._client = QMPClient("guest")
         self._watcher: asyncio.Task[None] | None = None
         self.version: tuple[int, int, int] = (0, 0, 0)
@@ -119,7 +123,10 @@ class Monitor:
     async def _watch(self) -> None:
         async for event in self._client.events:
             data: Any = event.get("data") or {}
-            self._events.append(QmpEvent(str(event["event"]), dict(data), time.time()))
+            kept = QmpEvent(str(event["event"]), dict(data), time.time())
+            self._events.append(kept)
+            if self._on_event is not None:
+                self._on_event(kept)
 
     async def _disconnect(self) -> None:
         if self._watcher is not None:

@@ -10,7 +10,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import GuestError, HarnessError
@@ -18,7 +18,7 @@ from harness.suite.catalogue import Program
 from harness.suite.foreign import ForeignJudge, ForeignProgram
 from harness.suite.host_requests import HostedMachine, HostRequests
 from harness.suite.judge import Judge
-from harness.suite.machine import CommandResult, Machine
+from harness.suite.machine import CommandResult, Examined, Machine
 from harness.suite.watch import Watch
 from harness.values import CaseResult, Verdict
 
@@ -28,6 +28,7 @@ _PID_FILE = "/run/harness/suite-program"
 _STOP_GRACE = 5.0  # seconds between SIGTERM, on which a program cleans up, and SIGKILL
 _STOP_DEADLINE = 10.0
 _MARGIN = 60.0  # seconds that the guest's own deadline is behind ours
+_SLOWEST = 20.0  # the factor that it allows for
 _CRASHED_GRACE = 20.0  # seconds that a case is given to end once the kernel has crashed, if there can be another guest
 _TICK = 0.2
 _BACKLOG = 20_000  # lines that may wait before their source has to
@@ -67,6 +68,7 @@ class _Line:
 @dataclass(frozen=True, slots=True)
 class _ConsoleLine:
     text: str
+    asked: bool = False  # it came while we looked at the guest, and so perhaps because of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Attempt:
         replaceable: bool,
         require_feature: bool,
         on_start: Callable[[str], None],
-        on_hang: Callable[[Machine, str], None],
+        on_hang: Callable[[Machine, str], Examined | None],
+        on_crash: Callable[[Machine, CaseResult], Examined | None],
         on_output: Callable[[Program, str], None],
         watch: Watch | None = None,
     ) -> None:
@@ -114,10 +117,13 @@ class Attempt:
         self._replaceable = replaceable
         self._on_start = on_start
         self._on_hang = on_hang
+        self._on_crash = on_crash
+        self._factor = 1.0  # on deadlines, by the guest's speed: the highest so far
         self._on_output = on_output
         self._queue: queue.SimpleQueue[_Line | _ConsoleLine | _Unheard | _End] = queue.SimpleQueue()
         self._host = HostRequests(machine) if program.asks and isinstance(machine, HostedMachine) else None
         self._stopping = False
+        self._looking = False
         self._ended = False
         self._shown: str | None = None
         self._crashed: float | None = None  # when the running case's first splat was seen
@@ -146,6 +152,8 @@ class Attempt:
             for result in self._events():
                 if result.case in self.remaining:
                     self.remaining = tuple(case for case in self.remaining if case != result.case)
+                if result.verdict is Verdict.CRASH:
+                    result = _with_evidence(result, self._on_crash(self._machine, result))
                 yield result
                 if left := self._left_by(result):
                     self.spoilt = self.spoilt or left
@@ -202,7 +210,7 @@ class Attempt:
             self._judge.unheard(item.lines)
             return []
         self._watch.heard += 1
-        return self._judge.console(item.text, now)
+        return self._judge.console(item.text, now, asked=item.asked)
 
     def _announce(self) -> None:
         running = self._judge.running
@@ -214,16 +222,17 @@ class Attempt:
 
     def _overdue(self, now: float) -> str | None:
         limits = self._limits
-        program_limit = limits.seconds(self._program, self._program.timeout)
+        self._factor = max(self._factor, self._machine.speed_factor)
+        program_limit = limits.seconds(self._program, self._program.timeout) * self._factor
         if now - self._started > program_limit:
             return f"the program did not end within {program_limit:g} s"
         if self._replaceable and self._judge.crashed:
             self._crashed = self._crashed or now
-            grace = _CRASHED_GRACE * limits.scale
+            grace = _CRASHED_GRACE * limits.scale * self._factor
             if now - self._crashed > grace:
                 return f"the kernel crashed, and the case did not end within {grace:g} s"
         case_timeout = self._program.case_timeout
-        case_limit = limits.seconds(self._program, case_timeout) if case_timeout else 0.0
+        case_limit = limits.seconds(self._program, case_timeout) * self._factor if case_timeout else 0.0
         if case_limit and self._judge.running is not None and now - self._case_started > case_limit:
             return f"the case did not end within {case_limit:g} s"
         return None
@@ -234,8 +243,9 @@ class Attempt:
         A crashed guest that will be replaced is not asked to end anything.
         """
         self.spoilt = why
-        self._on_hang(self._machine, self._judge.running or self._cases[-1])
         alive = self._machine.alive
+        why = self._looked_at(why) if alive else why
+        alive = alive and self._machine.alive
         if self._crashed is None:
             self._stop(gently=True)
         self._ended, self.stuck = True, self._thread.is_alive()
@@ -247,6 +257,19 @@ class Attempt:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             self._judge.unheard(dropped)
+
+    def _looked_at(self, why: str) -> str:
+        """The reason with what a look at the guest found; the evidence goes to the running case."""
+        self._looking = True
+        try:
+            found = self._on_hang(self._machine, self._judge.running or self._cases[-1])
+        finally:
+            self._looking = False
+        if found is None:
+            return why
+        for line in found.lines:
+            self._judge.note(line)
+        return f"{why}; {found.summary}" if found.summary else why
 
     def _settle(self) -> Iterator[CaseResult]:
         """Wait until the console has come as far as the results, with patience but not for ever."""
@@ -266,8 +289,11 @@ class Attempt:
         if end.error is not None:
             if not isinstance(end.error, HarnessError):
                 raise end.error
-            self.spoilt = end.error.message
-            yield from self._judge.lost(end.error.message, now)
+            self.spoilt = why = end.error.message
+            if self._machine.alive:
+                why = self._looked_at(why)
+                yield from self._settle()
+            yield from self._judge.lost(why, time.monotonic())
             return
         result = end.result
         if result is None or result.exit_status is None:
@@ -283,7 +309,7 @@ class Attempt:
 
     def _work(self) -> None:
         """On a thread of its own: run the program to its end."""
-        deadline = self._limits.seconds(self._program, self._program.timeout) + _MARGIN
+        deadline = self._limits.seconds(self._program, self._program.timeout) * _SLOWEST + _MARGIN
         environment = {"KTAP_PROGRAM": self._program.full_name} | self._limits.environment
         environment |= {"KTAP_HOST": "yes"} if self._host is not None else {}
         try:
@@ -312,7 +338,7 @@ class Attempt:
         if self._dropped:
             self._queue.put(_Unheard(self._dropped))
             self._dropped = 0
-        self._queue.put(_ConsoleLine(line.text))
+        self._queue.put(_ConsoleLine(line.text, self._looking))
 
     def _stop(self, *, gently: bool) -> None:
         """End the program: SIGTERM and time to clean up where ``gently``, then SIGKILL, to its whole group."""
@@ -326,6 +352,12 @@ class Attempt:
                 _log.debug("cannot end %s: %s", self._program.full_name, reason.message)
                 return
             self._thread.join(_STOP_GRACE)
+
+
+def _with_evidence(result: CaseResult, found: Examined | None) -> CaseResult:
+    if found is None:
+        return result
+    return replace(result, diagnostics=(*result.diagnostics, *found.lines))
 
 
 def command(program: Program, cases: Sequence[str]) -> str:

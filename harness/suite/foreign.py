@@ -69,6 +69,7 @@ class ForeignJudge:
         self.spoilt_by: dict[str, str] = {}  # case → why the guest is not fit for another program after it
         self._console: deque[str] = deque(maxlen=_CONSOLE_SHOWN)
         self._end_marked = False
+        self._notes: list[str] = []
         self.any_case_begun = False
 
     @property
@@ -92,8 +93,12 @@ class ForeignJudge:
         self._report.feed(text, now)
         return []
 
-    def console(self, text: str, now: float) -> list[CaseResult]:
-        """A line of the kernel's console."""
+    def note(self, text: str) -> None:
+        """A line of evidence for the program as a whole."""
+        self._notes.append(text)
+
+    def console(self, text: str, now: float, *, asked: bool = False) -> list[CaseResult]:
+        """A line of the kernel's console; one that was ``asked`` for is not shown."""
         splats = self._scanner.feed(text)
         mark = case_mark(text)
         if mark is not None:
@@ -101,7 +106,8 @@ class ForeignJudge:
             if mark[1] == f"{self._program.full_name}:{PROGRAM}":
                 self._taints += self._watch.taint.mark(mark[2])
             return []
-        self._console.append(text)
+        if not asked:
+            self._console.append(text)
         self._splats += splats[: max(0, _SPLATS_KEPT - len(self._splats))]
         return []
 
@@ -176,7 +182,7 @@ class ForeignJudge:
             before = max(before, case.ended)
         if verdict is not Verdict.PASS or not cases:
             seconds = now - (self._started if not cases else before)
-            said = (*self._report.diagnostics, *errors)
+            said = (*self._report.diagnostics, *errors, *self._notes)
             found.append(self._result(PROGRAM, verdict, reason, seconds, said))
         found = expected.apply(found, self._program.known, whole=PROGRAM, parents=_parents(cases))
         found = [self._required(result) for result in found]

@@ -143,8 +143,8 @@ class Judge:
                     pass
         return self._release(now)
 
-    def console(self, text: str, now: float) -> list[CaseResult]:
-        """A line of the kernel's console."""
+    def console(self, text: str, now: float, *, asked: bool = False) -> list[CaseResult]:
+        """A line of the kernel's console; one that was ``asked`` for is not shown with the case."""
         if mark := case_mark(text):
             self._scanner.feed(text)
             self._mark(*mark, now)
@@ -152,7 +152,8 @@ class Judge:
         case = self._console_case()
         if case is None:
             return []
-        case.console.append(text)
+        if not asked:
+            case.console.append(text)
         case.add(self._scanner.feed(text))
         return []
 
@@ -208,6 +209,10 @@ class Judge:
             self._whole_verdict = Verdict.LOST
             self._problems.append(f"no exit status came: {reason}")
         return self._conclude(now)
+
+    def note(self, text: str) -> None:
+        """A line of evidence for the running case."""
+        self._note(text)
 
     def _diagnostic(self, said: str) -> None:
         self._note(said)

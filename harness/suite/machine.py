@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -37,12 +38,24 @@ class CommandResult(Protocol):
         """Whether it was ended at its deadline."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a look at a guest that failed found: ``summary`` for the verdict's reason, ``lines`` as its evidence."""
+
+    summary: str = ""
+    lines: tuple[str, ...] = ()
+
+
 class Machine(Protocol):
     """A guest. ``run`` raises :class:`harness.errors.GuestError` when the guest or the way to it is gone."""
 
     @property
     def alive(self) -> bool:
         """Whether it runs."""
+
+    @property
+    def speed_factor(self) -> float:
+        """What deadlines are to be multiplied with, now: how much slower it is than a guest they were written for."""
 
     @property
     def console(self) -> Console:

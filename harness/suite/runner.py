@@ -20,7 +20,7 @@ from harness.splat import Splat
 from harness.suite.attempt import Attempt, Limits
 from harness.suite.catalogue import Program, Selection
 from harness.suite.foreign import ForeignProgram
-from harness.suite.machine import Machine
+from harness.suite.machine import Examined, Machine
 from harness.suite.watch import Watch
 from harness.values import CaseResult, KernelConfig, Verdict
 
@@ -33,9 +33,10 @@ class Runner:
 
     ``fresh`` ends the guest that it is given and returns another one; without it a guest that is gone stays gone, and
     one that crashed but runs is used on. ``limits`` scale the deadlines. ``on_start`` hears of each case that begins
-    (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, before anything is killed,
-    ``on_output`` of each line that a program writes, as received (on another thread). With ``require_feature`` a skip
-    is a failure. ``keep`` writes a file of a name to where the results go.
+    (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, or cut off from us, before
+    anything is killed, ``on_crash`` of a guest and a case that crashed it; both say what they found. ``on_output``
+    hears of each line that a program writes, as received (on another thread). With ``require_feature`` a skip is a
+    failure. ``keep`` writes a file of a name to where the results go.
 
     A program that runs from the host gets the runner itself: :meth:`guest`, :meth:`spoil`, :meth:`case_begins`,
     :meth:`output`, :meth:`keep`, ``scale`` and ``require_feature`` are for it.
@@ -49,7 +50,8 @@ class Runner:
         limits: Limits | None = None,
         require_feature: bool = False,
         on_start: Callable[[str], None] | None = None,
-        on_hang: Callable[[Machine, str], None] | None = None,
+        on_hang: Callable[[Machine, str], Examined | None] | None = None,
+        on_crash: Callable[[Machine, CaseResult], Examined | None] | None = None,
         on_output: Callable[[Program, str], None] | None = None,
         keep: Callable[[str, str], Path] | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Runner:
         self._keep = keep
         self._on_start = on_start or _ignore
         self._on_hang = on_hang or _ignore
+        self._on_crash = on_crash or _ignore
         self._on_output = on_output or _ignore
         self._crashes: Counter[str] = Counter()
         self._watch = Watch()
@@ -161,8 +164,8 @@ class Runner:
 
     @property
     def scale(self) -> float:
-        """The factor on deadlines."""
-        return self._limits.scale
+        """The factor on deadlines: what the user asked for, and by how much this guest is slow."""
+        return self._limits.scale * self.machine.speed_factor
 
     def guest(self) -> Any:
         """A guest that is fit for use; raises :class:`GuestError` where none can be had."""
@@ -197,6 +200,7 @@ class Runner:
             require_feature=self.require_feature,
             on_start=self._on_start,
             on_hang=self._on_hang,
+            on_crash=self._on_crash,
             on_output=self._on_output,
             watch=self._watch,
         )

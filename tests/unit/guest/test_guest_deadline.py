@@ -64,3 +64,31 @@ def test_counter_rate_is_never_too_low(tmp_path: Path) -> None:
     assert host.tsc_khz(cpuinfo=cpuinfo, frequency=frequency) == 2_596_096
     frequency.write_text("3900000\n")
     assert host.tsc_khz(cpuinfo=cpuinfo, frequency=frequency) == 3_900_000
+
+
+def test_tests_get_longer_with_a_boot_that_was_slow_and_with_a_crowded_machine() -> None:
+    assert deadline.work_factor(2.0, load=1.0, cpus=2) == 1.0, "a fast guest gets no shorter deadline"
+    assert deadline.work_factor(20.0, load=1.0, cpus=2) == pytest.approx(5.0)
+    assert deadline.work_factor(2.0, load=6.0, cpus=2) == pytest.approx(3.0)
+    assert deadline.work_factor(10_000.0, load=1.0, cpus=2) == 20.0
+
+
+def test_the_boot_of_a_kernel_is_remembered_until_the_machine_reboots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "on_this_machine", lambda seconds, cache: seconds)
+    assert deadline.of_boot(40.0, kernel="kasan", cache=tmp_path) == 40.0
+    deadline.note_boot(30.0, kernel="kasan", cache=tmp_path)
+    deadline.note_boot(12.0, kernel="kasan", cache=tmp_path)
+    assert deadline.of_boot(40.0, kernel="kasan", cache=tmp_path) == pytest.approx(8 * 30.0)
+    assert deadline.of_boot(40.0, kernel="other", cache=tmp_path) == 40.0
+    monkeypatch.setattr(deadline, "_boot_id", lambda: "another boot")
+    assert deadline.of_boot(40.0, kernel="kasan", cache=tmp_path) == 40.0
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"boot": "x"}', '{"boot": "x", "seconds": 3}'])
+def test_a_damaged_note_of_boots_is_no_note(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "_boot_id", lambda: "x")
+    (tmp_path / "boot-seconds.json").write_text(content)
+    deadline.note_boot(3.0, kernel="k", cache=tmp_path)
+    assert deadline._boots(tmp_path) == {"k": 3.0}

@@ -282,3 +282,49 @@ def test_a_folder_in_use_is_not_swept(fake_plan: Planner, paths: Paths, tmp_path
         os.utime(guest.private, (old, old))
         privates.sweep(paths.cache / "scratch")
         assert guest.key_file.exists()
+
+
+def test_a_machine_that_stopped_is_held_for_a_look(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    script = f"{READY};say Kernel panic - not syncing: Fatal exception;shutdown guest-reset;wait"
+    failures: list[BootError] = []
+    with start(
+        fake_plan(script), folder=tmp_path / "run", paths=paths, ssh=False, on_failure=lambda _, e: failures.append(e)
+    ) as guest:
+        assert guest.console.wait_closed(deadline=60), "a held machine says no more, and its console ends"
+        assert guest.wait_end(deadline=60) is None
+        assert guest.halted and not guest.alive and guest.qemu_runs
+        assert guest.describe_end() == "the kernel panicked: Fatal exception"
+        assert "Kernel panic - not syncing: Fatal exception" in guest.console.tail(), "what came before is not lost"
+    assert not guest.qemu_runs and failures == []
+
+
+def test_a_boot_that_fails_is_looked_at_before_it_ends(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    seen: list[tuple[bool, str]] = []
+    with (
+        pytest.raises(BootError, match=r"the guest ended before it was ready: the guest powered off$"),
+        start(
+            fake_plan("say going down;shutdown guest-shutdown;wait"),
+            folder=tmp_path / "run",
+            paths=paths,
+            ssh=False,
+            on_failure=lambda guest, error: seen.append((guest.qemu_runs, error.message)),
+        ),
+    ):
+        pass
+    assert seen == [(True, "the guest ended before it was ready: the guest powered off")]
+
+
+def test_a_held_machine_is_gone_with_its_block(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with start(
+        fake_plan(f"{READY};shutdown guest-shutdown;wait"),
+        folder=tmp_path / "run",
+        paths=paths,
+        ssh=False,
+        on_failure=lambda *_: None,
+    ) as guest:
+        guest.wait_end(deadline=60)
+        pid = guest.pid
+    assert not Path(f"/proc/{pid}").exists()
+    assert guest.exit_status == 0, "it ended by QMP's quit"
+    assert time.monotonic() - began < 60

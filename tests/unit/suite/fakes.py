@@ -83,7 +83,19 @@ class Vanish:
     """The guest is gone."""
 
 
-Step = Say | Log | Exit | Hang | Vanish
+@dataclass(frozen=True)
+class CutOff:
+    """The way to the guest is gone; the guest is not."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing for some seconds."""
+
+    seconds: float
+
+
+Step = Say | Log | Exit | Hang | Vanish | CutOff | Pause
 
 
 class ScriptedMachine:
@@ -92,6 +104,7 @@ class ScriptedMachine:
     def __init__(self, *scripts: Sequence[Step]) -> None:
         self.console = FakeConsole()
         self.alive = True
+        self.speed_factor = 1.0
         self.commands: list[str] = []
         self.kills: list[str] = []
         self._scripts = list(scripts)
@@ -126,6 +139,10 @@ class ScriptedMachine:
                     self.alive = False
                     self.console.closed = True
                     raise GuestError("the guest is gone: no exit status came")
+                case CutOff():
+                    raise GuestError("the SSH connection to the guest is gone: no exit status came")
+                case Pause(seconds=seconds):
+                    time.sleep(seconds)
         raise AssertionError("a script ends with Exit, Hang or Vanish")
 
 
@@ -135,6 +152,7 @@ class LocalMachine:
     def __init__(self, folder: Path, scratch: Path, *, shell: str = "sh") -> None:
         self.console = FakeConsole()
         self.alive = True
+        self.speed_factor = 1.0
         self._folder = folder
         self._scratch = scratch
         self._shell = shell

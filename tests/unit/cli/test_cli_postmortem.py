@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness logs`` and ``harness inspect`` on run folders, whole and hostile; the command that gives a dump."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.again import with_debug_info
+from harness.cli.main import cli, show_error
+from harness.errors import UserError
+from harness.paths import Paths
+from harness.postmortem.examine import wanted
+from harness.results import console_log, folder
+from harness.results.folder import RunFolder
+from harness.results.record import CaseRecord, Manifest, Results
+
+CONSOLE = """\
+[10:00:00.000     0.100] [    0.000000] Linux version 6.12
+[10:00:02.000     2.100] harness-init: ready
+[10:00:03.000     3.100] [    3.000000] harness: case begin smoke/test_boot:version
+[10:00:03.100     3.200] [    3.100000] within the version case \x1b[31mred\x1b]0;title\x07\x9b2J
+[10:00:03.200     3.300] [    3.200000] harness: case end smoke/test_boot:version
+[10:00:03.300     3.400] [    3.300000] harness: case begin smoke/test_boot:memory
+[10:00:03.400     3.500] [    3.400000] within the memory case
+[10:00:03.500     3.600] [    3.500000] harness: case begin smoke/test_boot:cpus
+[10:00:03.600     3.700] [    3.600000] Kernel panic - not syncing: the end
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    paths = Paths(project=tmp_path, cache=tmp_path / "cache", data=tmp_path / "data")
+    made = folder.create(paths)
+    made.write("guests/1/console.log", CONSOLE)
+    case = CaseRecord(
+        suite="smoke", program="test_boot", case="cpus", verdict="CRASH", diagnostics=("no memory dump: no reason",)
+    )
+    made.write_results(
+        Results(run=made.name, verdict="CRASH", seconds=1, guest_seconds=1, interrupted=False, stages=(), cases=(case,))
+    )
+    profile = {"source": "debian:6.12", "series": "", "config": ["base", "debuginfo"]}
+    decides = {"kernel": {"key": "ab12"}, "profile": profile}
+    made.write_manifest(Manifest(decides=decides, circumstances={"command": ["harness", "run", "--suite", "smoke"]}))
+    return made
+
+
+def call(run: RunFolder, *words: str) -> Result:
+    data = run.path.parents[1]
+    return CliRunner().invoke(cli, ["--data-dir", str(data), "--cache-dir", str(data.parent / "cache"), *words])
+
+
+def refused(run: RunFolder, *words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    error = call(run, *words).exception
+    assert isinstance(error, UserError)
+    show_error(error)
+    return capsys.readouterr().err
+
+
+def test_logs_are_printed_whole_and_harmless(run: RunFolder) -> None:
+    done = call(run, "logs", "last")
+    assert done.exit_code == 0, done.output
+    assert "==> guest 1 <==" in done.output and "harness-init: ready" in done.output and "the end" in done.output
+    assert "\x1b" not in done.output and "\x9b" not in done.output and "\x07" not in done.output
+    assert "within the version case red" in done.output
+
+
+@pytest.mark.parametrize(
+    ("case", "context", "has", "lacks"),
+    [
+        ("smoke/test_boot:version", "0", ["within the version case", "case end"], ["ready", "memory"]),
+        ("version", "1", ["harness-init: ready", "case begin smoke/test_boot:memory"], ["within the memory case"]),
+        ("memory", "0", ["within the memory case"], ["case begin smoke/test_boot:cpus", "version"]),
+        ("test_boot:cpus", "0", ["Kernel panic - not syncing: the end"], ["memory"]),
+    ],
+)  # fmt: skip
+def test_logs_around_a_case(run: RunFolder, case: str, context: str, has: list[str], lacks: list[str]) -> None:
+    done = call(run, "logs", run.name, "--around", case, "--context", context)
+    assert done.exit_code == 0, done.output
+    for text in has:
+        assert text in done.output
+    for text in lacks:
+        assert text not in done.output
+
+
+def test_a_case_that_left_no_mark(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(run, "logs", "last", "--around", "smoke/test_boot:memry", capsys=capsys)
+    assert "has the marks of 'smoke/test_boot:memry'" in said and "nearest: smoke/test_boot:memory" in said
+    assert "has no guest 7" in refused(run, "logs", "last", "--guest", "7", capsys=capsys)
+
+
+def test_a_case_that_ran_twice_is_shown_twice() -> None:
+    lines = CONSOLE.splitlines() * 2
+    found = console_log.matching(console_log.spans(lines), "smoke/test_boot:version")
+    assert [(span.begin, span.end) for span in found] == [(2, 5), (11, 14)]
+
+
+def test_a_run_without_a_dump_says_why_and_how_to_get_one(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(run, "inspect", "last", capsys=capsys)
+    assert "has no memory dump" in said and "no memory dump: no reason" in said
+    assert "again, with one: harness run --add-config debuginfo --case smoke/test_boot:cpus" in said
+
+
+def test_a_dump_whose_kernel_is_gone_from_the_cache(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write("guests/1/vmcore", b"KDUMP   ")
+    said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
+    assert "is no longer in the cache" in said
+    assert "harness build --source debian:6.12 --series '' --config base --config debuginfo" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "case", "expected"),
+    [
+        (["harness", "run"], "a/b:c", "harness run --add-config debuginfo --case a/b:c"),
+        (
+            ["harness", "run", "--suite", "x", "-k", "a b", "--seed=3"],
+            "a/b:c",
+            "harness run --seed=3 --add-config debuginfo --case a/b:c",
+        ),
+        (["harness", "run", "--suite", "x"], "", "harness run --suite x --add-config debuginfo"),
+        ([], "a/b:c", "harness run --add-config debuginfo --case a/b:c"),
+    ],
+)  # fmt: skip
+def test_the_command_that_gives_a_dump(command: list[str], case: str, expected: str) -> None:
+    assert with_debug_info(command, case) == expected
+    assert shlex.split(expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "event", "readable", "expected"),
+    [
+        ("auto", "crash", True, True),
+        ("auto", "hang", False, False),
+        ("never", "crash", True, False),
+        ("hang", "hang", True, True),
+        ("hang", "crash", True, False),
+        ("crash", "crash", True, True),
+        ("always", "hang", False, True),
+    ],
+)
+def test_when_memory_is_dumped(policy: str, event: str, readable: bool, expected: bool) -> None:
+    assert wanted(policy, event, readable=readable) is expected
