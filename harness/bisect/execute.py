@@ -28,6 +28,7 @@ from harness.toolchain import host_toolchain
 from harness.values import AppliedSeries
 
 _SHOWN = 12
+_WEIGHED = 30  # options of an answer that are tried one by one, to tell which of them brings the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,11 @@ def by_options(profile: Profile, good: str, bad: str, judge: Judge, *, again: bo
     first = options.search(
         old, new, resolve=mixes.resolve, ask=lambda values, left: asked.like(mixes.key(values), left, "options")
     )
-    what = tuple(f"CONFIG_{name}: {a or 'n'} → {b or 'n'}" for name, (a, b) in first.options.items())
+    names = list(first.options)
+    if 1 < len(names) <= _WEIGHED:
+        names = options.leading_first(first, mixes.resolve)
+    changed = {name: f"{old or 'n'} → {new or 'n'}" for name, (old, new) in first.options.items()}
+    what = tuple(f"CONFIG_{name}: {changed[name]}" for name in names)
     keys = mixes.key(first.old), mixes.key(first.new)
     shows = [_run_command(judge, mixes.profile(key)) for key in keys]
     return asked.found(what, keys[1], keys[0], shows[1], shows[0], one=first.whole)

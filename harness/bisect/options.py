@@ -78,6 +78,12 @@ def search(old: Values, new: Values, *, resolve: Resolve, ask: Ask) -> FirstOpti
     )
 
 
+def leading_first(found: FirstOptions, resolve: Resolve) -> list[str]:
+    """The options found, first the one that by itself brings most of the others (what Kconfig selects or derives)."""
+    alone = {name: resolve(_mixed(found.old, found.new, [name])) for name in found.options}
+    return sorted(found.options, key=lambda name: len(difference(alone[name], found.new)))
+
+
 def _mixes(left: Sequence[str], parts: int) -> list[list[str]]:
     """Each of some parts of the options, and all but it."""
     bounds = [len(left) * number // parts for number in range(parts + 1)]

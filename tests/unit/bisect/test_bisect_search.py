@@ -171,6 +171,20 @@ def test_an_option_that_goes_away_or_has_another_value() -> None:
         assert list(found.options) == [culprit]
 
 
+def test_the_option_that_brings_the_others_is_named_first() -> None:
+    def resolve(values: options.Values) -> options.Values:
+        found = {name: value for name, value in values.items() if not name.startswith("DERIVED")}
+        return found | ({"DERIVED_A": "y", "DERIVED_Z": "7"} if "KASAN" in found else {})
+
+    def ask(values: options.Values, left: int) -> Like:
+        return Like.NEW if "DERIVED_A" in values else Like.OLD
+
+    old, new = {"A": "y"}, {"A": "y", "B": "y", "DERIVED_A": "y", "DERIVED_Z": "7", "KASAN": "y", "X": "y"}
+    found = options.search(old, new, resolve=resolve, ask=ask)
+    assert set(found.options) == {"DERIVED_A", "DERIVED_Z", "KASAN"} and found.whole
+    assert options.leading_first(found, resolve)[0] == "KASAN"
+
+
 @pytest.mark.parametrize(
     ("outcome", "old", "new", "expected"),
     [
