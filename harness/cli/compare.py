@@ -60,8 +60,10 @@ def _show(found: Comparison) -> None:
         click.echo(f"{name:<7} {row['name']}  {when(row)}  {row['host']}  {told}")
     for name, (one, other) in found.inputs.items():
         click.echo(f"  {name}: {_short(one)} → {_short(other)}")
-    if not found.inputs:
+    if found.same_inputs:
         click.echo("  the same inputs")
+    elif not found.inputs:
+        click.echo("  another selection of cases, or other options of the tests (see the manifests)")
     for name, colour in _GROUPS:
         changes: Sequence[Change] = getattr(found, name)
         if changes:

@@ -34,9 +34,11 @@ _UNKNOWN_SECONDS = 2.0
 
 INPUTS = (
     "source", "version", "base", "series", "revision", "series_digest", "patches", "fragments", "config", "kernel",
-    "toolchain", "topology", "accel", "qemu", "seed", "host",
+    "toolchain", "payload", "rootfs", "topology", "guest", "accel", "qemu", "seed", "host",
 )  # fmt: skip
 """What of two runs is compared, in the order in which it is told."""
+
+_UNKNOWN_IF_EMPTY = ("version", "base", "config", "kernel", "toolchain", "payload", "rootfs", "accel", "qemu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,11 @@ class Comparison:
     untimed: str = ""
 
     @property
+    def same_inputs(self) -> bool:
+        """Whether both ran exactly the same."""
+        return bool(self.before["decides"] == self.after["decides"])
+
+    @property
     def worse(self) -> bool:
         """Whether a case is broken, or fails that was not there before."""
         return bool(self.broken) or any(is_bad(change.after or "PASS") for change in self.new)
@@ -98,11 +105,18 @@ def compare(
         after=after[0],
         **{name: tuple(groups[name]) for name in ("broken", "fixed", "new", "gone", "changed", "slower", "faster")},
         same=same,
-        inputs={
-            name: (before[0][name], after[0][name]) for name in INPUTS if before[0].get(name) != after[0].get(name)
-        },
+        inputs=_inputs(before[0], after[0]),
         untimed=untimed,
     )
+
+
+def _inputs(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
+    found = {name: (before.get(name), after.get(name)) for name in INPUTS}
+    return {
+        name: pair
+        for name, pair in found.items()
+        if pair[0] != pair[1] and not (name in _UNKNOWN_IF_EMPTY and not all(pair))
+    }
 
 
 def samples(history: History, runs: Sequence[Row]) -> dict[str, list[float]]:

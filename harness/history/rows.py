@@ -98,6 +98,9 @@ def _run(manifest: Manifest, results: Results, place: str) -> dict[str, Any]:
         "qemu": _text((decides.get("qemu") or {}).get("version", "")),
         "seed": int(tests["seed"]),
         "folder": place,
+        "payload": str((decides.get("payload") or {}).get("digest", ""))[:64],
+        "rootfs": str((decides.get("rootfs") or {}).get("digest", ""))[:64],
+        "guest": _text(" ".join(f"{name}={value}" for name, value in guest.items() if value)),
     }
 
 

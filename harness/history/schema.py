@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The migrations, oldest first; a database at one that is not among them was made by a newer harness."""
 
 metadata = MetaData(
@@ -69,6 +69,9 @@ run = Table(
     Column("qemu", Text, nullable=False),
     Column("seed", Integer, nullable=False),
     Column("folder", Text, nullable=False),
+    Column("payload", String(64), nullable=False, server_default=""),
+    Column("rootfs", String(64), nullable=False, server_default=""),
+    Column("guest", Text, nullable=False, server_default=""),
     UniqueConstraint("uid"),
     Index(None, "name"),
     Index(None, "started"),

@@ -13,7 +13,7 @@ from tests.unit.history.conftest import Past, case_of
 
 
 def run(cases: dict[str, str | tuple[str, float]], **more: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    row = {"name": "r", "host": "here", "accel": "tcg", "series": "s", **more}
+    row = {"name": "r", "host": "here", "accel": "tcg", "series": "s", "decides": "d", **more}
     outcomes = []
     for name, value in cases.items():
         verdict, seconds = value if isinstance(value, tuple) else (value, 1.0)
@@ -93,6 +93,14 @@ def test_times_of_another_host_are_not_compared() -> None:
     found = of(run({"a": ("PASS", 1.0)}), run({"a": ("PASS", 100.0)}, host="there"))
     assert not found.slower and found.untimed == "times are not compared: another host"
     assert found.inputs == {"host": ("here", "there")}
+
+
+def test_other_guest_tests_are_another_input_and_unknown_ones_are_none() -> None:
+    before, after = run({"a": "PASS"}, payload="p1"), run({"a": "FAIL"}, payload="p2", decides="e")
+    found = of(before, after)
+    assert found.inputs == {"payload": ("p1", "p2")} and not found.same_inputs
+    before[0]["payload"] = ""
+    assert of(before, after).inputs == {} and of(before, before).same_inputs
 
 
 def test_a_failure_has_no_time() -> None:
