@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UserError, unknown_name
-from harness.kvm_probe import KvmAnswer, ask_machine, kvm_unusable
+from harness.kvm_probe import DEVICE, KvmAnswer, ask_machine, kvm_unusable
 from harness.paths import Paths
 from harness.progress import Progress
 from harness.store import Store, value_digest
@@ -93,10 +93,10 @@ def cached_probe(qemu: Qemu, paths: Paths, store: Store, progress: Progress) -> 
 
 def machine_key(qemu: Qemu) -> str:
     """What the answer depends on: the machine's boot, kernel, CPU and KVM, the right to use it, and QEMU."""
+    device = [DEVICE.stat().st_rdev if DEVICE.exists() else None, os.access(DEVICE, os.R_OK | os.W_OK)]
     modules = [Path("/sys/module", name).exists() for name in ("kvm", "kvm_intel", "kvm_amd")]
-    access = os.access("/dev/kvm", os.R_OK | os.W_OK)
     boot = _first_line(Path("/proc/sys/kernel/random/boot_id"))
-    return value_digest(boot, platform.release(), _cpu_model(), modules, access, os.geteuid(), qemu.digest)
+    return value_digest(boot, platform.release(), _cpu_model(), modules, device, os.geteuid(), qemu.digest)
 
 
 def _cpu_model() -> str:

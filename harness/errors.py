@@ -19,6 +19,8 @@ Only the command line turns these into an exit status; nothing below it calls ``
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -97,6 +99,47 @@ class GuestError(HarnessError):
 
     exit_code = 1
     verdict = "LOST"
+
+
+def shortage(reason: BaseException) -> EnvironmentFailure | None:
+    """The error for what this machine has too little of (memory, processes, open files), or None for anything else."""
+    number = reason.errno if isinstance(reason, OSError) else None
+    unmapped = isinstance(reason, ImportError) and "failed to map segment" in str(reason)  # ld.so: a module's library
+    if isinstance(reason, MemoryError) or number == errno.ENOMEM or unmapped:
+        return EnvironmentFailure(
+            "there is not enough memory for the harness", hint="is there a limit? `ulimit -v`, the cgroup's memory.max"
+        )
+    if number in (errno.EMFILE, errno.ENFILE):
+        return EnvironmentFailure("too many files are open", hint="raise the limit: `ulimit -n` says what it is")
+    if number == errno.EAGAIN or (isinstance(reason, RuntimeError) and "can't start new thread" in str(reason)):
+        return EnvironmentFailure(
+            "no process or thread can be started", hint="is there a limit? `ulimit -u` and `ulimit -v` say what it is"
+        )
+    return None
+
+
+_SHORT = re.compile(
+    r"^[^|\"]*(?:[Cc]annot fork|Resource temporarily unavailable|[Cc]annot allocate memory|[Oo]ut of memory(?:[, ].*)?"
+    r"|virtual memory exhausted.*|Too many open files(?: in system)?)[.)]?$"
+)
+
+
+def shortage_said(lines: Iterable[str], *, status: int = 1) -> EnvironmentFailure | None:
+    """The error for a program that failed for want of memory, processes or files, by its own words; or None.
+
+    ``status`` is its exit status (negative: the signal that ended it, which no program of ours does to itself). Lines
+    that a compiler quotes from a source do not count.
+    """
+    said = list(lines)
+    if status < 0:
+        return EnvironmentFailure(
+            f"it was ended by signal {-status}", details=said[-5:], hint="did this machine run out of memory? see dmesg"
+        )
+    for line in said:
+        if _SHORT.match(line):
+            hint = "there is too little memory, or a limit: `ulimit -u`, `ulimit -v` and `ulimit -n` say what it is"
+            return EnvironmentFailure(line.strip(), details=said[-5:], hint=hint)
+    return None
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

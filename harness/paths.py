@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ import platformdirs
 from harness.errors import EnvironmentFailure
 
 _APPLICATION = "n_private-harness"
+_SCRATCH = re.compile(r".+-\d+-[0-9a-f]{32}")  # purpose, process, a random number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +73,22 @@ class Paths:
 
     @contextlib.contextmanager
     def scratch(self, purpose: str) -> Iterator[Path]:
-        """A private folder (0700) beside the cache that is gone when the block is left."""
+        """A private folder (0700) beside the cache that is gone when the block is left.
+
+        A harness that is killed outright cannot clean up: its folder's lock ends with it, and the next one that makes
+        such a folder removes those that nobody holds.
+        """
         parent = make_folder(self.cache / "scratch")
-        folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-{os.getpid()}-", dir=parent))
-        try:
+        sweep_scratch(parent)
+        with contextlib.ExitStack() as stack:
+            while True:
+                folder = parent / f"{purpose}-{os.getpid()}-{uuid.uuid4().hex}"
+                folder.mkdir(mode=0o700)
+                ours = stack.enter_context(held(folder))
+                if ours is not False and folder.is_dir():
+                    break  # else a sweep was quicker than our lock
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def default_paths(*, cache: Path | None = None, data: Path | None = None, project: Path | None = None) -> Paths:
@@ -93,6 +106,38 @@ def default_paths(*, cache: Path | None = None, data: Path | None = None, projec
         cache=choose(cache, "HARNESS_CACHE", platformdirs.user_cache_dir(_APPLICATION)),
         data=choose(data, "HARNESS_DATA", platformdirs.user_data_dir(_APPLICATION)),
     )
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool | None]:
+    """A lock on a folder itself (flock(2)), without waiting; its holder's death frees it.
+
+    Yields whether it is ours: False where another process holds it or the folder is gone, None on a file system that
+    has no locks.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        ours: bool | None = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as reason:
+            ours = False if reason.errno == errno.EWOULDBLOCK else None
+        yield ours
+    finally:
+        os.close(descriptor)
+
+
+def sweep_scratch(parent: Path) -> None:
+    """Remove the scratch folders that nobody holds."""
+    for folder in parent.iterdir():
+        if _SCRATCH.fullmatch(folder.name):
+            with held(folder) as ours:
+                if ours:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> Path:

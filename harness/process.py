@@ -8,6 +8,7 @@ group of its own, so that ending a command ends what it started. Every command g
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -16,13 +17,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness.errors import DeadlineExceeded, EnvironmentFailure, HarnessError
+from harness.errors import DeadlineExceeded, EnvironmentFailure, HarnessError, shortage, shortage_said
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +127,8 @@ def run(
     if check and returncode != 0:
         message = failure or f"{Path(words[0]).name} failed with {describe_exit(returncode)}"
         tail = (completed.error_text or completed.text).splitlines()[-_TAIL_LINES:]
+        if why := shortage_said(tail, status=returncode):
+            raise EnvironmentFailure(f"{message}: {why.message}", command=words, log=log, details=tail, hint=why.hint)
         raise error(message, command=words, log=log, details=tail, hint=hint)
     return completed
 
@@ -193,9 +197,9 @@ def spawn(
 ) -> Iterator[Child]:
     """Start a command; leaving the block ends it and all of its process group.
 
-    ``stdout`` and ``stderr`` are ``"null"``, ``"pipe"``, ``"inherit"`` or an open file. With ``die_with_parent`` the
-    kernel kills the command when the thread that started it ends, so that a harness killed by SIGKILL leaves nothing:
-    start from a thread that outlives the command (prctl(2), PR_SET_PDEATHSIG).
+    ``stdout`` and ``stderr`` are ``"null"``, ``"pipe"``, ``"inherit"`` or an open file. With ``die_with_parent`` a
+    harness killed by SIGKILL leaves nothing: the kernel kills the command when the thread that started it ends (start
+    from one that outlives it; prctl(2), PR_SET_PDEATHSIG), and what the command started is ended by :data:`_watch`.
     """
     words = tuple(os.fspath(word) for word in argv)
     guard = ("setpriv", "--pdeathsig", "KILL", "--") if die_with_parent and which("setpriv") else ()
@@ -214,16 +218,76 @@ def spawn(
             start_new_session=True,
         )
     except OSError as reason:
-        raise EnvironmentFailure(f"cannot start {words[0]}: {reason.strerror}", command=words) from reason
+        hint = why.hint if (why := shortage(reason)) else None
+        raise EnvironmentFailure(f"cannot start {words[0]}: {reason.strerror}", command=words, hint=hint) from reason
     child = Child(argv=words, popen=popen)
     try:
+        if die_with_parent:
+            _watch.add(popen.pid)
         yield child
     finally:
         child.end()
+        _watch.drop(popen.pid)
         for pipe in (popen.stdin, popen.stdout, popen.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+class _Watch:
+    """A process that outlives us only to end the process groups of our commands, should we be killed outright.
+
+    A make that dies with us leaves its own children running, in a folder that the next run takes over. So a shell reads
+    the groups from a pipe (``+ group``, ``- group``); the pipe's end is our end.
+    """
+
+    _SCRIPT = """groups=
+while read -r sign group; do
+	rest=
+	for one in $groups; do [ "$one" = "$group" ] || rest="$rest $one"; done
+	[ "$sign" = - ] || rest="$rest $group"
+	groups=$rest
+done
+for group in $groups; do kill -s KILL -- "-$group"; done"""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shell: subprocess.Popen[bytes] | None = None
+        self._process = 0  # whose shell it is: a fork of ours has none
+
+    def add(self, group: int) -> None:
+        """End this group with us."""
+        self._tell(f"+ {group}\n")
+
+    def drop(self, group: int) -> None:
+        """The group has ended."""
+        if self._process == os.getpid():
+            self._tell(f"- {group}\n")
+
+    def _tell(self, line: str) -> None:
+        with self._lock, contextlib.suppress(OSError):  # without it the kernel still ends the command itself
+            if self._process != os.getpid():
+                self._start()
+            assert self._shell is not None and self._shell.stdin is not None
+            os.write(self._shell.stdin.fileno(), line.encode())
+
+    def _start(self) -> None:
+        null = subprocess.DEVNULL
+        self._shell = subprocess.Popen(
+            ("/bin/sh", "-c", self._SCRIPT), stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True
+        )
+        self._process = os.getpid()
+        atexit.register(self._end, self._shell)
+
+    @staticmethod
+    def _end(shell: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            assert shell.stdin is not None
+            shell.stdin.close()
+            shell.wait(_TERM_GRACE_SECONDS)
+
+
+_watch = _Watch()
 
 
 def replace(argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str | None] | None = None) -> int:

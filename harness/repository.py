@@ -8,15 +8,19 @@ garbage behind our back. Only commands that talk to a remote read the user's con
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import re
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from harness import process
-from harness.errors import EnvironmentFailure, HarnessError, UserError
+from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage_said
 from harness.paths import Paths, make_folder
 from harness.store import disk_failure
 
@@ -25,6 +29,7 @@ EMAIL = "harness@localhost"
 DATE = "0 +0000"  # of every commit that the harness makes for itself: the same content is the same commit
 
 _DEADLINE = 600.0
+_REF_SECONDS = 5.0
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -123,6 +128,8 @@ def git_failure(
         )
     name = next((word for word in short[1:] if not word.startswith("-")), "")
     how = process.describe_exit(completed.returncode)
+    if why := shortage_said(said, status=completed.returncode):
+        return EnvironmentFailure(f"git {name} failed: {why.message}", command=short, details=said[-5:], hint=why.hint)
     return error(failure or f"git {name} failed with {how}", command=short, details=said[-20:], hint=hint)
 
 
@@ -147,11 +154,34 @@ class Repository:
         """
         repository = cls(path)
         if not (path / "HEAD").is_file() or not (path / "objects").is_dir():
-            make_folder(path.parent)
-            git("init", "--quiet", "--bare", f"--object-format={object_format}", "--template=", str(path))
+            repository._make(object_format)
         if borrow is not None:
             repository.borrow(borrow)
         return repository
+
+    def _make(self, object_format: str) -> None:
+        """Make it beside its place, which it then takes whole: another run may be making it too."""
+        make_folder(self.path.parent)
+        try:
+            with tempfile.TemporaryDirectory(prefix=f".making-{self.path.name}-", dir=self.path.parent) as folder:
+                made = Path(folder) / "repository"
+                git("init", "--quiet", "--bare", f"--object-format={object_format}", "--template=", str(made))
+                try:
+                    made.rename(self.path)
+                except OSError as reason:
+                    if reason.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    if not (self.path / "HEAD").is_file():  # half of one: git mends what is there
+                        git(
+                            "init",
+                            "--quiet",
+                            "--bare",
+                            f"--object-format={object_format}",
+                            "--template=",
+                            str(self.path),
+                        )
+        except OSError as reason:
+            raise disk_failure(reason, f"while making the repository {self.path}") from reason
 
     def borrow(self, objects: Path) -> None:
         """Use the objects in another repository's object folder as well (gitrepository-layout(5), alternates)."""
@@ -229,7 +259,17 @@ class Repository:
 
     def set_ref(self, name: str, commit: str) -> None:
         """Point a ref (``refs/harness/…``) at a commit, so that its objects are kept."""
-        self.git("update-ref", "--no-deref", name, commit)
+        lock = self.path / f"{name}.lock"
+        until = time.monotonic() + 2 * _REF_SECONDS
+        while True:
+            late = not lock.exists() or time.monotonic() > until
+            done = self.git("update-ref", "--no-deref", name, commit, check=late)
+            if done.returncode == 0:
+                return
+            with contextlib.suppress(FileNotFoundError):
+                if abs(time.time() - lock.stat().st_mtime) > _REF_SECONDS:
+                    lock.unlink()  # of a git that was killed: its work takes milliseconds
+            time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

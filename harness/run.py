@@ -16,7 +16,7 @@ from typing import IO
 
 from harness import guest, kselftest, pipeline
 from harness.again import one_case, with_debug_info
-from harness.errors import EnvironmentFailure, HarnessError, UserError
+from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage
 from harness.guest import Guest
 from harness.lifecycle import suite as lifecycle
 from harness.manifest import manifest
@@ -40,6 +40,7 @@ from harness.suite.catalogue import Program, Selection
 from harness.suite.runner import Runner
 from harness.topology import Topology
 from harness.values import CaseResult, KernelConfig, QemuPlan
+from harness.worktrees import check_cache
 
 _DEBUG = "debuginfo"  # the fragment
 _DMESG_SECONDS = 20.0
@@ -94,6 +95,7 @@ def plan(
     topology: Topology | None = None,
 ) -> RunPlan:
     """Check what can be checked beforehand and select the cases; raises :class:`UserError`."""
+    check_cache(paths)
     pipeline.check(profile, paths=paths, topology=topology)
     names = selection or profile.suites
     selftests = [wanted for name in names if kselftest.is_request(name) for wanted in kselftest.parse(name)]
@@ -175,7 +177,7 @@ def recorded(recorder: Recorder) -> Iterator[None]:
     except KeyboardInterrupt:
         recorder.interrupted = True
     except Exception as bug:
-        recorder.failed(_internal(bug, recorder.folder))
+        recorder.failed(shortage(bug) or _internal(bug, recorder.folder))
 
 
 def judge(
@@ -326,6 +328,13 @@ class _Run:
 
     def write(self) -> None:
         """Write the results and the manifest."""
+        try:
+            self._write()
+        except KeyboardInterrupt:  # in the middle of it: the report says so, and is written
+            self.recorder.interrupted = True
+            self._write()
+
+    def _write(self) -> None:
         try:
             self.folder.write_results(self.recorder.results())
             self.write_manifest()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -31,8 +30,8 @@ from typing import Any
 
 import filelock
 
-from harness.errors import EnvironmentFailure
-from harness.paths import make_folder
+from harness.errors import EnvironmentFailure, shortage
+from harness.paths import held, make_folder
 from harness.progress import Progress, Quiet
 
 _LIST = ".entry.json"
@@ -200,7 +199,7 @@ class Store:
     @staticmethod
     def in_progress(staging: Path) -> bool:
         """Whether a running process is making (or removing) the entry in a staging folder."""
-        with _held(staging) as ours:
+        with held(staging) as ours:
             return not ours
 
     def sweep(self, kind: str) -> int:
@@ -208,7 +207,7 @@ class Store:
         freed = 0
         parent = self.root / "store" / kind
         for left in [*parent.glob(".making-*"), *parent.glob(".removed-*")]:
-            with _held(left) as ours:
+            with held(left) as ours:
                 if ours:
                     freed += folder_size(left)
                     shutil.rmtree(left, ignore_errors=True)
@@ -236,8 +235,8 @@ def _staging(parent: Path) -> Iterator[Path]:
     while True:
         folder = parent / f".making-{os.getpid()}-{uuid.uuid4().hex}"
         folder.mkdir()
-        with _held(folder) as ours:
-            if not ours or not folder.is_dir():
+        with held(folder) as ours:
+            if ours is False or not folder.is_dir():
                 continue  # a sweep was quicker than our lock
             try:
                 yield folder
@@ -246,31 +245,12 @@ def _staging(parent: Path) -> Iterator[Path]:
             return
 
 
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """A lock on a folder itself (flock(2)), without waiting: whether it is ours. Its holder's death frees it."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
 def disk_failure(reason: OSError, when: str) -> EnvironmentFailure:
     """The error for a file operation that failed; a full disk is named as such."""
     place = f" ({reason.filename})" if reason.filename and str(reason.filename) not in when else ""
     if reason.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFailure(f"the disk is full {when}{place}", hint="free some space, or `harness cache prune`")
-    return EnvironmentFailure(f"{reason.strerror or reason} {when}{place}")
+    return shortage(reason) or EnvironmentFailure(f"{reason.strerror or reason} {when}{place}")
 
 
 def file_digest(path: Path) -> str:

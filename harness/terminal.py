@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -26,6 +27,39 @@ _STYLE = {
     Verdict.FAIL: "bold red",
 }
 _MARK = {Verdict.PASS: "✓", Verdict.SKIP: "–", Verdict.XFAIL: "–"}
+
+
+class _Reader:
+    """A stream whose reader may go away (a pipe, a terminal that is closed): then the run ends as by Ctrl-C.
+
+    Afterwards, and from any other thread, writing does nothing.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._gone = self._told = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return int(self._try(lambda: self._stream.write(text)))
+
+    def flush(self) -> None:
+        self._try(lambda: self._stream.flush())
+
+    def _try(self, work: Callable[[], Any]) -> Any:
+        if not self._gone:
+            try:
+                return work()
+            except OSError as reason:
+                if reason.errno not in (errno.EPIPE, errno.EIO):
+                    raise
+                self._gone = True
+        if not self._told and threading.current_thread() is threading.main_thread():
+            self._told = True
+            raise KeyboardInterrupt("nobody reads the output any more")
+        return 0
 
 
 class _Stage:
@@ -60,7 +94,7 @@ class Terminal:
     """The view of a run. ``live`` redraws the line of what is going on; otherwise it is said now and then."""
 
     def __init__(self, stream: TextIO, *, live: bool | None = None) -> None:
-        self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        self.console = Console(file=cast(TextIO, _Reader(stream)), highlight=False, soft_wrap=True)
         self._live = self.console.is_terminal if live is None else live
         self._region: Live | None = None
         self._lock = threading.RLock()

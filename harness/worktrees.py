@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import process, repository
-from harness.errors import EnvironmentFailure, HarnessError
+from harness.errors import EnvironmentFailure, HarnessError, UserError
 from harness.paths import Paths, make_folder
 from harness.progress import Progress
 from harness.store import Store, disk_failure
@@ -101,8 +101,10 @@ def lease(
 
     Local changes and files that do not belong to the commit are gone from ``source``; a worktree too damaged for
     that is made anew. ``sparse`` (patterns in gitignore(5) form) limits which files are checked out; the commit is
-    whole all the same. Raises :class:`EnvironmentFailure` (disk full, another run holds it for too long).
+    whole all the same. Raises :class:`EnvironmentFailure` (disk full, another run holds it for too long), and
+    :class:`UserError` for a cache folder in which make cannot work.
     """
+    check_cache(paths)
     root = folder(paths, repository, key)
     with store.lock(f"worktree-{root.parent.name}-{root.name}", what=f"the worktree '{key}'", progress=progress):
         worktree = Worktree(source=root / "source", output=root / "output", git_dir=root / "git")
@@ -117,6 +119,16 @@ def lease(
             _prepare(worktree, repository, sparse)
             _bring_again(worktree, commit, repository, progress)
         yield worktree
+
+
+def check_cache(paths: Paths) -> None:
+    """Raise :class:`UserError` where the cache's path has what the kernel's Makefile refuses in its own."""
+    if any(character in str(paths.cache) for character in " :\t"):
+        # "source directory cannot contain spaces or colons"
+        raise UserError(
+            f"a kernel cannot be built below {paths.cache}: its path has a space or a colon",
+            hint="choose another cache folder with --cache-dir (HARNESS_CACHE)",
+        )
 
 
 def sparse_pattern(path: str) -> str:

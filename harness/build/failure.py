@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.build.log import BuildLog, Failure
-from harness.errors import BuildError, EnvironmentFailure, HarnessError
+from harness.errors import BuildError, EnvironmentFailure, HarnessError, shortage_said
 
 _MOST = 30
 _KILLED = re.compile(r"Killed signal terminated program|fatal error: Killed|: Killed\b|internal compiler error: Killed")
@@ -34,6 +34,9 @@ def error_of(
     if _KILLED.search(text) or failure.how == "Killed":
         hint = "give fewer jobs (--jobs 1) or more memory"
         return EnvironmentFailure("the compiler was killed: too little memory", details=details, log=file, hint=hint)
+    if why := shortage_said(failure.lines, status=returncode):
+        message = f"the kernel could not be built: {why.message}"
+        return EnvironmentFailure(message, details=details, log=file, hint=why.hint)
     if tool := _MISSING_TOOL.search(text):
         name = tool["tool"] or tool["other"]
         return EnvironmentFailure(f"the build needs '{name}'", details=details, log=file, hint="run ci/bootstrap")

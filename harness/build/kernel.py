@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,13 +163,9 @@ def new_job(
     *,
     log_name: str = "",
 ) -> Job:
-    """A build that was asked for. Raises :class:`UserError` for jobs or a cache folder that make cannot work with."""
+    """A build that was asked for. Raises :class:`UserError` for jobs that make cannot work with."""
     if jobs is not None and jobs < 1:
         raise UserError(f"{jobs} is no number of jobs", hint="give --jobs 1 or more")
-    if any(character in str(paths.cache) for character in " :\t"):
-        # the kernel's own Makefile: "source directory cannot contain spaces or colons"
-        hint = "choose another cache folder with --cache-dir (HARNESS_CACHE)"
-        raise UserError(f"a kernel cannot be built below {paths.cache}: its path has a space or a colon", hint=hint)
     return Job(
         applied=applied,
         config=config,
@@ -206,15 +204,57 @@ def run_make(
     Not to ``remember`` is for a look with other ``variables`` (``W=1``) at what was built before: the warnings are then
     those of this make alone, and the folder's state does not hear of them.
     """
+    try:
+        return _run_make(job, worktree, wanted, variables=variables or {}, remember=remember, afresh=False)
+    except _ClockSkew:
+        job.progress.warn("the clock was set back since the last build; this one is made from nothing")
+        _start_over(worktree)
+        return _run_make(job, worktree, wanted, variables=variables or {}, remember=remember, afresh=True)
+
+
+class _ClockSkew(Exception):
+    """Files of the worktree are from the future: make takes them for newer than what they are made of."""
+
+
+def _start_over(worktree: worktrees.Worktree) -> None:
+    """Empty the output folder, and have no source of the future, which make would build again and again."""
+    now = time.time()
+    try:
+        for path in worktree.output.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        for path in worktree.source.rglob("*"):
+            if path.lstat().st_mtime > now:
+                os.utime(path, follow_symlinks=False)
+    except OSError as reason:
+        raise disk_failure(reason, f"while emptying {worktree.output}") from reason
+
+
+def _run_make(
+    job: Job,
+    worktree: worktrees.Worktree,
+    wanted: Sequence[str],
+    *,
+    variables: Mapping[str, str],
+    remember: bool,
+    afresh: bool,
+) -> dict[str, list[str]]:
+    """As :func:`run_make`. Not ``afresh``, raises :class:`_ClockSkew` where make found files of the future."""
     _write_config(job.config, worktree.output)
     past = _past(job, worktree) if remember else state.BuildState()
     whole = not job.log_name and not past.complete
     expected = max(1, estimated_steps(job.config) - past.steps) if whole else None
     log = BuildLog(source=worktree.source, output=worktree.output, on_step=_Counter(job.progress, expected).step)
-    plan = job.plan(worktree, wanted, **(variables or {}))
+    plan = job.plan(worktree, wanted, **variables)
     returncode = -1
+    skewed = False
+
+    def take(line: str) -> None:
+        nonlocal skewed
+        skewed = skewed or "Clock skew detected." in line  # GNU make, src/remake.c
+        log.feed(line)
+
     try:
-        returncode = follow(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, log=job.log, on_line=log.feed)
+        returncode = follow(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, log=job.log, on_line=take)
     finally:
         log.close()
         past.note(log.steps, log.finished, worktree.output)
@@ -222,10 +262,28 @@ def run_make(
         past.unfinished = ""
         if remember:
             state.save(past, worktree.output)
+    if skewed and not afresh:
+        raise _ClockSkew
     if returncode != 0:
+        _check_source(worktree, log=job.log)
         command = _find_command(job, worktree, log)
         raise error_of(log, argv=plan.argv, command=command, file=job.log, returncode=returncode)
     return merged_warnings(past.warnings) if remember else log.warnings
+
+
+def _check_source(worktree: worktrees.Worktree, *, log: Path) -> None:
+    """Raise :class:`EnvironmentFailure` where the source is no longer the commit: then nobody's patch is to blame."""
+    try:
+        changed = worktree.git("diff", "--name-only", "HEAD").text.splitlines()
+    except EnvironmentFailure as reason:
+        changed = [reason.message]
+    if changed:
+        raise EnvironmentFailure(
+            f"the source in {worktree.source} was changed or removed while it was built",
+            details=changed[:10],
+            log=log,
+            hint="it belongs to the harness; run this again",
+        )
 
 
 def _past(job: Job, worktree: worktrees.Worktree) -> state.BuildState:

@@ -7,10 +7,13 @@ it is called, so that ``harness boot`` does not wait for what ``harness run`` ne
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -19,9 +22,12 @@ import click
 
 from harness import __version__
 from harness.cli.session import Session
-from harness.errors import HarnessError, nearest
+from harness.errors import EnvironmentFailure, HarnessError, UserError, nearest, shortage
 from harness.process import quoted
 from harness.store import disk_failure
+
+_INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
+_NOT_READ = 141  # 128 + SIGPIPE
 
 # name → one line for `harness -h` (kept here so that help imports no subcommand)
 COMMANDS = {
@@ -113,27 +119,95 @@ def show_error(error: HarnessError) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 all passed, 1 a bad verdict, 2 usage, 3 apply/build/boot, 4 environment."""
+    _open_streams()
+    _use_utf8()
+    threading.excepthook = _thread_failed
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
+        status = _status()
+        sys.stdout.flush()
+    except OSError:  # nobody reads what we say, not even the error
+        status = _NOT_READ
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    _forget_unwritten()
+    sys.exit(status)
+
+
+def _status() -> int:
+    """The command's exit status; its errors are shown."""
+    try:
+        _check_folder()
         status = cli.main(standalone_mode=False)
+        return status if isinstance(status, int) else 0
     except click.ClickException as error:
         error.show()
-        status = 2
+        return 2
     except HarnessError as error:
         show_error(error)
-        status = error.exit_code
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        status = 130
+        return _INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        status = 141
+        return _NOT_READ
     except OSError as reason:
         logging.getLogger(__name__).debug("", exc_info=True)
         show_error(disk_failure(reason, "while running this command"))
-        status = 4
-    sys.exit(status if isinstance(status, int) else 0)
+    except (MemoryError, RuntimeError, ImportError) as reason:
+        failure = shortage(reason)
+        if failure is None:
+            raise
+        show_error(failure)
+    return EnvironmentFailure.exit_code
+
+
+def _open_streams() -> None:
+    """Have all three standard streams: a file that gets the number of one that is closed would get what we say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _use_utf8() -> None:
+    """What the harness reads and writes is UTF-8, whatever the locale: start again so (python -X utf8, PEP 540).
+
+    On the terminal a character that the locale does not have becomes a question mark.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:replace")
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """Too little memory is told by the main thread, which has it as well; anything else is a mistake, and shown."""
+    reason = failure.exc_value or failure.exc_type()
+    if shortage(reason) is None:
+        sys.__excepthook__(failure.exc_type, reason, failure.exc_traceback)
+
+
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as reason:
+        hint = "it was deleted or is closed to you; change to another one"
+        raise UserError(f"the working folder cannot be used: {reason.strerror}", hint=hint) from None
+
+
+def _forget_unwritten() -> None:
+    """Output that nobody takes any more is not tried again at the end, where it would change the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -78,10 +78,13 @@ class RunFolder:
         data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            beside.replace(target)
+            try:
+                beside.write_bytes(data)
+                beside.replace(target)
+            except BaseException:  # Ctrl-C too
+                beside.unlink(missing_ok=True)
+                raise
         except OSError as reason:
-            beside.unlink(missing_ok=True)
             raise disk_failure(reason, f"while writing {target}") from reason
         return target
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from harness import process
-from harness.errors import ApplyError, EnvironmentFailure
+from harness.errors import ApplyError, EnvironmentFailure, shortage_said
 from harness.paths import Paths
 from harness.progress import Progress
 from harness.repository import Repository, is_object_name
@@ -152,6 +152,14 @@ def failure(tree: Tree, series: Series, patch: Patch, done: process.Completed) -
     if any("No space left on device" in line for line in said):
         return EnvironmentFailure(
             "the disk is full while applying a patch", details=said, hint="free some space, or `harness cache prune`"
+        )
+    if why := shortage_said(lines, status=done.returncode):
+        return EnvironmentFailure(f"git could not apply a patch: {why.message}", details=said, hint=why.hint)
+    if not Repository(tree.repository).has(tree.commit):
+        return EnvironmentFailure(
+            f"git could not apply a patch: {tree.repository} was removed or damaged meanwhile",
+            details=said,
+            hint="run this again",
         )
     where = locate(said, patch)
     count = len(series.patches)

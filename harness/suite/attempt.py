@@ -31,6 +31,7 @@ _MARGIN = 60.0  # seconds that the guest's own deadline is behind ours
 _SLOWEST = 20.0  # the factor that it allows for
 _CRASHED_GRACE = 20.0  # seconds that a case is given to end once the kernel has crashed, if there can be another guest
 _TICK = 0.2
+_LOOK_SECONDS = 3.0  # far more than between two looks at the streams
 _BACKLOG = 20_000  # lines that may wait before their source has to
 _CONSOLE_BACKLOG = (
     200_000  # the console cannot be made to wait: beyond this its lines are dropped, and a case cannot pass
@@ -128,7 +129,7 @@ class Attempt:
         self._shown: str | None = None
         self._crashed: float | None = None  # when the running case's first splat was seen
         self._started = time.monotonic()
-        self._case_started = self._started
+        self._case_started = self._looked = self._started
         self._judge: Judge | ForeignJudge
         if isinstance(program, ForeignProgram):
             self._judge = ForeignJudge(program, now=self._started, require_feature=require_feature, watch=self._watch)
@@ -187,7 +188,7 @@ class Attempt:
         while end is None:
             self._announce()
             item = self._next(_TICK)
-            now = time.monotonic()
+            now = self._look()
             if isinstance(item, _End):
                 end = item
             elif item is not None:
@@ -200,6 +201,19 @@ class Attempt:
         self._ended = True
         yield from self._settle()
         yield from self._conclude(end)
+
+    def _look(self) -> float:
+        """Now, on the monotonic clock. While this process did not run (Ctrl-Z, a machine that was suspended, a terminal
+        that takes nothing) nobody could see what the guest did: that time is on no deadline.
+        """
+        now = time.monotonic()
+        missed = now - self._looked - _LOOK_SECONDS
+        if missed > 0:
+            self._started += missed
+            self._case_started += missed
+            self._crashed = self._crashed + missed if self._crashed is not None else None
+        self._looked = now
+        return now
 
     def _take(self, item: _Line | _ConsoleLine | _Unheard, now: float) -> list[CaseResult]:
         if isinstance(item, _Line):

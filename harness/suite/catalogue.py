@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import process
-from harness.errors import HarnessError, UserError, nearest, unknown_name
+from harness.errors import DeadlineExceeded, UserError, nearest, unknown_name
 from harness.values import CaseResult, KernelConfig
 
 DEFAULT_TIMEOUT = 45.0  # seconds a program; kselftest's own default
@@ -159,7 +159,7 @@ def _listed(source: Path) -> list[str]:
     """What ``sh PROGRAM -l`` prints; it must not touch the system, and has no time to."""
     try:
         listing = process.run(["sh", source, "-l"], deadline=_LIST_DEADLINE, cwd=source.parent, check=False)
-    except HarnessError as reason:
+    except DeadlineExceeded as reason:
         raise UserError(f"{source.name} -l cannot list its cases: {reason.message}") from reason
     if listing.returncode != 0:
         raise UserError(

@@ -3,7 +3,7 @@
 
 Arguments: console fd, QMP fd, script. The script has words separated by ``;``: ``say TEXT``, ``raw HEX``, ``sleep S``,
 ``exit N``, ``die`` (SIGKILL to itself), ``shutdown REASON`` (the event), ``wait`` (until ``quit``), ``nogreeting``,
-``stubborn`` (ignores quit and SIGTERM), ``port N``.
+``stubborn`` (ignores quit and SIGTERM), ``port N``, ``gate FILE`` (until it is gone).
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ class Fake:
             self.console.sendall(bytes.fromhex(rest))
         elif word == "sleep":
             time.sleep(float(rest))
+        elif word == "gate":
+            while os.path.exists(rest):  # noqa: PTH110
+                time.sleep(0.02)
         elif word == "exit":
             os._exit(int(rest))
         elif word == "die":

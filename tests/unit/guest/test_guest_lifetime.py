@@ -18,8 +18,7 @@ import pytest
 from harness.errors import BootError, EnvironmentFailure, GuestError
 from harness.guest import Guest, start
 from harness.guest import boot as booting
-from harness.guest import private as privates
-from harness.paths import Paths
+from harness.paths import Paths, sweep_scratch
 from harness.values import QemuPlan
 
 Planner = Callable[..., QemuPlan]
@@ -263,24 +262,9 @@ def test_qmp_errors_carry_qemus_words(fake_plan: Planner, paths: Paths, tmp_path
         assert guest.qmp("query-status") == {}  # a late answer to one does not spoil the next
 
 
-def test_folders_of_harnesses_that_were_killed_are_swept(paths: Paths) -> None:
-    scratch = paths.cache / "scratch"
-    abandoned, fresh, other = scratch / "guest-1-aaaa", scratch / "guest-2-bbbb", scratch / "build-3-cccc"
-    for folder in (abandoned, fresh, other):
-        folder.mkdir(parents=True)
-        (folder / "id_ed25519").write_text("x")
-    old = time.time() - 3600
-    for folder in (abandoned, other):
-        os.utime(folder, (old, old))
-    privates.sweep(scratch)
-    assert sorted(folder.name for folder in scratch.iterdir()) == ["build-3-cccc", "guest-2-bbbb"]
-
-
 def test_a_folder_in_use_is_not_swept(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
     with start(fake_plan(f"{READY};wait"), folder=tmp_path / "run", paths=paths, ssh=False) as guest:
-        old = time.time() - 3600
-        os.utime(guest.private, (old, old))
-        privates.sweep(paths.cache / "scratch")
+        sweep_scratch(paths.cache / "scratch")
         assert guest.key_file.exists()
 
 

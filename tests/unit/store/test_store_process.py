@@ -120,16 +120,17 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from harness import process\n"
-        f"with process.spawn(['sleep', '60']) as child:\n"
+        f"with process.spawn(['sh', '-c', 'sleep 60 & echo $! >{pid_file}.child; wait']) as child:\n"
         f"    open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
         "    time.sleep(60)\n"
     )
+    files = (pid_file, pid_file.with_name("pid.child"))
     with process.spawn([sys.executable, "-c", script], cwd=Path.cwd()) as parent:
         until = time.monotonic() + 10
-        while (not pid_file.exists() or not pid_file.read_text()) and time.monotonic() < until:
+        while not all(file.exists() and file.read_text() for file in files) and time.monotonic() < until:
             time.sleep(0.02)
         os.kill(parent.pid, signal.SIGKILL)
-        assert gone_soon(int(pid_file.read_text()))
+        assert [gone_soon(int(file.read_text())) for file in files] == [True, True]
 
 
 def test_exit_in_words() -> None:
