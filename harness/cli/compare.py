@@ -72,8 +72,9 @@ def _show(found: Comparison) -> None:
             show_table([("  case", "before", "after", "why"), *lines])
             if len(changes) > _SHOWN:
                 click.echo(f"  … and {len(changes) - _SHOWN} more (--json has all)")
-    steady = "" if found.untimed or found.slower or found.faster else ", and take as long as ever"
-    click.echo(f"{found.same} cases have the same verdict{steady}{'; ' if found.untimed else ''}{found.untimed}")
+    same = f"{found.same} case{'s' if found.same != 1 else ''} with the same verdict"
+    steady = ", as quick as ever" if found.same and not (found.untimed or found.slower or found.faster) else ""
+    click.echo(f"{same}{steady}{'; ' if found.untimed else ''}{found.untimed}")
 
 
 _TIMED = ("slower", "faster")

@@ -71,5 +71,5 @@ def test_flaky_and_broken_are_told_apart_and_the_verdict_stays(harness: Harness,
     assert [(one["state"], one["passed"], one["ran"]) for one in found] == [("flaky", 0, 2)]
     compared = harness("compare", "last~1", "last", env=env)
     assert (
-        compared.status == 0 and "the same inputs" in compared.text and "3 cases have the same verdict" in compared.text
+        compared.status == 0 and "the same inputs" in compared.text and "3 cases with the same verdict" in compared.text
     )

@@ -88,7 +88,7 @@ def test_several_cases_are_a_table_with_the_bad_ones_first(data: Path, capsys: p
 def test_two_runs_are_compared(data: Path, past: Past, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(data, capsys, "compare", past.made[0].name, "last~1", status=1)
     assert "series_digest: 111111111111 → 222222222222" in text
-    assert "broken 1" in text and "5 pages" in text and "1 cases have the same verdict" in text
+    assert "broken 1" in text and "5 pages" in text and "1 case with the same verdict" in text
     value = json.loads(shown(data, capsys, "compare", str(past.made[2].path), "last", "--json"))
     assert [one["case"] for one in value["gone"]] == ["cxl/test_a:one"] and not value["worse"]
 
