@@ -37,7 +37,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A command. ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself).
+    """A command; ``title`` is its name for people. ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself).
 
     ``log`` gets what it writes; past ``deadline`` seconds it is ended. ``env`` is beside what every command gets.
     """
@@ -48,6 +48,7 @@ class Job:
     deadline: float
     cores: int = 1
     memory_mib: int = 0
+    title: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
 
 

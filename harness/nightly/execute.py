@@ -210,8 +210,9 @@ class _Work:
         plan.check_wall(self.matrix, plan.estimate(waiting, self.book, self.capacity), len(waiting))
         self.book.night = night
         self.desk.write()
+        number = len(plan.kernels(waiting))
         self.view.say(
-            f"{self.matrix.path}: {len(wanted)} of {len(self.cells)} cells, {len(plan.kernels(waiting))} kernels"
+            f"{self.matrix.path}: {len(wanted)} of {len(self.cells)} cells, {number} kernel{'s' if number != 1 else ''}"
         )
         for line in moved:
             self.view.say(f"  moved      {line}")
@@ -456,6 +457,7 @@ class _Work:
             deadline=min(deadline, max(1.0, self._time_left)) if cores == 0 else deadline,
             cores=cores,
             memory_mib=one.memory_mib,
+            title=one.cell.title if name == one.cell.key else name,
             env={"HARNESS_PROJECT": str(self.paths.project), "HARNESS_HISTORY": self._history},
         )  # fmt: skip
 

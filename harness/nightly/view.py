@@ -49,7 +49,7 @@ class NightView:
         for one in running:
             if now - self._said.setdefault(one.job.name, one.started) >= _SLOW:
                 self._said[one.job.name] = now
-                self.say(f"  … {one.job.name}: {_doing(one)} ({duration(one.seconds)})")
+                self.say(f"  … {one.job.title}: {_doing(one)} ({duration(one.seconds)})")
 
     @contextmanager
     def looking(self) -> Iterator[Progress]:
@@ -72,7 +72,7 @@ class NightView:
         rows.add_column(justify="right")
         for one in self._running:
             spent = Text(duration(one.seconds), style="dim")
-            rows.add_row(self._spinner, Text(one.job.name), Text(_doing(one), style="dim"), spent)
+            rows.add_row(self._spinner, Text(one.job.title), Text(_doing(one), style="dim"), spent)
         if self.progress:
             rows.add_row("", Text(self.progress, style="dim"))
         return rows

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 
 from harness import nightly, process
+from harness.cli.main import cli
 from harness.errors import UserError
 from harness.results.folder import RunFolder
-from tests.unit.nightly.conftest import STANDIN, Bench, wait_for
+from tests.unit.nightly.conftest import Bench, wait_for
+from tests.unit.series.test_series_revisions import CHANGE_ID, archive
 
 CELLS = [
     f"run {series} {topology}" for series in ("none", "harness-hello") for topology in ("none", "direct", "switch-4")
@@ -144,6 +146,24 @@ def test_what_cannot_be_had_leaves_the_others(bench: Bench) -> None:
     words = {(one.cell.series, one.cell.topology): one.word for one in found.cells}
     assert words["none", "direct"] == "PASS" and words["gone", "direct"] == "APPLY"
     assert all("gone" not in line for line in bench.asked())
+
+
+@pytest.mark.skipif(process.which("b4") is None, reason="b4 is not installed")
+def test_a_new_revision_in_an_archive_is_run_and_nothing_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(bench.root / "home"))
+    bench.matrix = bench.matrix.replace('"harness-hello"]', '"posted"]')
+    more = f'[series]\nposted = {{archive = "{archive(bench.root, 1)}", change_id = "{CHANGE_ID}"}}\n'
+    bench.night(more)
+    assert len(bench.asked()) == 8
+    assert bench.night(more)[0].night is None
+    archive(bench.root, 1, 2)
+    outcome, found, _ = bench.night(more)
+    asked = [line for line in bench.asked() if line.startswith("run")]
+    assert len(asked) == 3 and all("posted.mbx" in line for line in asked)
+    assert outcome.night is not None and "RFC 3 patches" in outcome.night.moved[0]
+    assert "RFC v2 3 patches" in outcome.night.moved[0]
+    assert found is not None and [one.word for one in found.cells].count("as before") == 3
 
 
 def test_a_cell_has_its_time(bench: Bench) -> None:
@@ -291,5 +311,9 @@ def test_a_run_that_goes_on_is_held(tmp_path: Path) -> None:
     assert not folder.going_on
 
 
-def test_the_stand_in_is_there() -> None:
-    assert STANDIN.is_file()
+def test_a_run_goes_into_an_empty_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target in (tmp_path, tmp_path / "file"):
+        words = ["--cache-dir", str(tmp_path / "cache"), "run", "--suite", "smoke", "--into", str(target)]
+        with pytest.raises(UserError, match="is not an empty folder"):
+            cli.main(words, standalone_mode=False)

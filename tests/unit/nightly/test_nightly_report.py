@@ -146,7 +146,7 @@ def test_the_command(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert cli.main(common, standalone_mode=False) == 0
     shown = capsys.readouterr().out
-    assert "2 kernels, each built once" in shown and "6 cells in this order" in shown
+    assert "2 kernels, built once" in shown and "6 cells in this order" in shown
     cli.main([*common, "--json"], standalone_mode=False)
     plan = json.loads(capsys.readouterr().out)
     assert len(plan["cells"]) == 6 and plan["kernels"] == 2
