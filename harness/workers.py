@@ -37,9 +37,10 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A command; ``title`` is its name for people. ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself).
+    """A command; ``title`` is its name for people.
 
-    ``log`` gets what it writes; past ``deadline`` seconds it is ended. ``env`` is beside what every command gets.
+    ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself). ``log`` gets what it writes;
+    past ``deadline`` seconds it is ended. ``env`` is beside what every command gets.
     """
 
     name: str
