@@ -50,7 +50,9 @@ _LOST_START = "a report whose beginning is missing, from: "
 
 # "<4>[   12.345678][   T42] text": level, time, caller (CONFIG_PRINTK_CALLER).
 _PRINTK = re.compile(r"(?:<\d{1,3}>)?\[ {0,12}(\d{1,12}\.\d{6})\](?:\[ {0,12}([TC]\d{1,9})\])? ?")
-_BROKEN_STAMP = re.compile(r"[ \d]*\.?\d*\](?:\[ *[TC]\d+\])? ")  # a line that lost its first characters
+_BROKEN_STAMP = re.compile(
+    r"(?:[ \d]*\.?\d*\](?:\[ *[TC]\d+\])?|\[? *[TC]?\d*\]) ?"
+)  # a line that lost its first characters
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]?)")  # ECMA-48
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 

@@ -248,10 +248,18 @@ def test_two_that_begin_in_one_line_are_two() -> None:
     assert kinds("[    1.000000] BUG: KASAN: x[    1.000001] UBSAN: y") == ["kasan", "ubsan"]
 
 
-@pytest.mark.parametrize("lost", range(16))
+@pytest.mark.parametrize("lost", range(22))
 def test_a_stamp_that_lost_its_beginning(lost: int) -> None:
-    line = "[    5.000000][  T101] BUG: scheduling while atomic: sh/1/0x2"
-    assert kinds(line[lost:]) == ["atomic"]
+    stamp = "[    5.000000][  T101] "
+    assert kinds(f"{stamp}BUG kmalloc-64 (Not tainted): Right Redzone overwritten"[lost:]) == ["slab"]
+    assert kinds(f"{stamp} f+0x1/0x2"[lost:]) == ["unknown"]
+
+
+@pytest.mark.parametrize("at", range(12))
+@pytest.mark.parametrize("noise", ["\0", "\x1b[31m", "\r", "\x1b]0;title\x07"])
+def test_a_control_character_in_a_word(at: int, noise: str) -> None:
+    text = "Kernel panic - not syncing: x"
+    assert kinds(f"[    5.000000] {text[:at]}{noise}{text[at:]}") == ["panic"]
 
 
 def test_a_line_of_megabytes() -> None:
@@ -268,8 +276,8 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     tracemalloc.start()
     try:
         for number in range(1_500):
-            scanner.feed(f"[{number:5}.000000][T{number:5}] BUG: flood {number}" + "x" * 900)
-            scanner.feed(f"[{number:5}.000000][T{number:5}] Call Trace:" + "y" * 900)
+            scanner.feed(f"[{number:5}.000000][{f'T{number}':>6}] BUG: flood {number}" + "x" * 900)
+            scanner.feed(f"[{number:5}.000000][{f'T{number}':>6}] Call Trace:" + "y" * 900)
             scanner.feed(f"[{number:5}.000000] " + "z" * 900)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
