@@ -144,9 +144,8 @@ def _show_plan(found: Any, expected: Any, *, as_json: bool) -> None:
     click.echo(f"{len(groups)} kernel{'s' if len(groups) != 1 else ''}, built once:")
     for kernel, group in groups.items():
         first = group[0].cell
-        click.echo(
-            f"  {numbers[kernel]}  {first.source}, {first.series}, {first.fragments}: {len(group)} cell{'s' if len(group) != 1 else ''}"
-        )
+        number = f"{len(group)} cell{'s' if len(group) != 1 else ''}"
+        click.echo(f"  {numbers[kernel]}  {first.source}, {first.series}, {first.fragments}: {number}")
     click.echo(f"{len(found)} cells in this order, {expected.at_once} at once:")
     width = max(len(one.cell.title) for one in found)
     for one in found:
