@@ -15,7 +15,7 @@ from drgn.helpers.linux.stackdepot import stack_depot_fetch
 
 from harness.display import printable
 
-_PAGES_LIMIT = 4 << 20  # pages of a node that are looked at: 16 GiB of 4 KiB
+_PAGES_LIMIT = 256 << 10  # pages of a node that are looked at: 1 GiB of 4 KiB
 _OWNERS = 8
 _OWNER_FRAMES = 12
 _PRIVATE = "N_PRIVATE"

@@ -140,3 +140,17 @@ def test_deadline_follows_config_unless_given() -> None:
     slow = decided(config="CONFIG_KASAN=y\nCONFIG_HZ=100\n").boot_deadline
     assert slow > decided().boot_deadline
     assert decided(boot_deadline=7.0).boot_deadline == 7.0
+
+
+@pytest.mark.parametrize(
+    ("config", "has"), [("CONFIG_VMCORE_INFO=y\n", True), ("CONFIG_CRASH_CORE=y\n", True), ("", False)]
+)
+def test_a_kernel_that_can_tell_of_itself_gets_the_device_for_it(config: str, has: bool) -> None:
+    assert ("vmcoreinfo" in option(decided(config=config).argv, "-device")) is has
+
+
+def test_a_guest_for_gdb_waits_on_a_private_socket_and_on_no_port() -> None:
+    argv = decided(gdb=True).argv
+    assert "-S" in argv and option(argv, "-gdb") == ["chardev:gdb"]
+    assert [word for word in argv if "id=gdb" in word] == ["socket,id=gdb,path={private}/gdb,server=on,wait=off"]
+    assert "-gdb" not in decided().argv and "-S" not in decided().argv
