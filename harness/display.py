@@ -9,7 +9,11 @@ from harness.values import Crash
 
 # ECMA-48 escape sequences: CSI, OSC (ended by BEL or ST), other two-character ones.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]?)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+# controls; marks that turn the direction of text; line separators; what neither XML nor UTF-8 can hold
+_ACTING = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"
+_CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{_ACTING}\ud800-\udfff]")
+_IN_JSON = re.compile(f"[{_ACTING}]")
+_NO_CHARACTER = re.compile(r"[\ud800-\udfff]")
 _LIMIT = 2000
 
 
@@ -29,6 +33,14 @@ def crash_lines(crash: Crash, *, frames: int = 12) -> list[str]:
     if len(crash.frames) > frames:
         lines.append(f"  … and {len(crash.frames) - frames} more")
     return [*lines, *([f"  → {crash.note}"] if crash.note else [])]
+
+
+def plain_json(text: str) -> str:
+    """JSON with every character escaped that a terminal would act on (JSON itself escapes those below U+0020).
+
+    What is no character at all (a byte of a file name that is not UTF-8) becomes U+FFFD.
+    """
+    return _IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", _NO_CHARACTER.sub("\ufffd", text))
 
 
 def duration(seconds: float) -> str:

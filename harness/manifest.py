@@ -68,6 +68,7 @@ def manifest(
             "python": sys.version.split()[0],
         },
         "cache": str(paths.cache),
+        "sandbox": "bubblewrap" if paths.sandboxed else "off: code of the series and its tree ran as the user",
         "profile": msgspec.to_builtins(_absolute(profile, paths)),
         "source": _source(made.tree) if made.tree is not None else None,
         "series": _series(made.series) if made.series is not None else None,

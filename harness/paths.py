@@ -29,12 +29,14 @@ class Paths:
     """The folders of one harness process.
 
     ``project`` holds what is shipped (kconfigs/, qemu/, patches/, tests/); ``cache`` what can be made again
-    (repositories, worktrees, kernels, images, runtimes); ``data`` what cannot (runs, history).
+    (repositories, worktrees, kernels, images, runtimes); ``data`` what cannot (runs, history). ``sandboxed`` says
+    whether what runs code of a kernel tree can reach no others than it needs (:mod:`harness.sandbox`).
     """
 
     project: Path
     cache: Path
     data: Path
+    sandboxed: bool = True
 
     @property
     def kconfigs(self) -> Path:

@@ -20,7 +20,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +61,20 @@ class Completed:
         return self.stderr.decode("utf-8", "replace")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """What a command runs inside of (:mod:`harness.sandbox`): words before its own, and changes of its environment.
+
+    None in ``env`` takes a variable away. An empty one encloses nothing.
+    """
+
+    prefix: tuple[str, ...] = ()
+    env: Mapping[str, str | None] = field(default_factory=dict)
+
+
+_NOTHING = Enclosure()
+
+
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """The environment of a command: an allow-list of ours, ``LC_ALL=C.UTF-8``, then ``extra`` (None removes one)."""
     env = {name: os.environ[name] for name in _PASSED if name in os.environ}
@@ -99,13 +113,15 @@ def run(
     error: type[HarnessError] = EnvironmentFailure,
     failure: str | None = None,
     hint: str | None = None,
+    within: Enclosure = _NOTHING,
 ) -> Completed:
     """Run a command to its end and return its output.
 
     ``deadline`` is in seconds; past it the whole process group is ended and :class:`DeadlineExceeded` raised. With
     ``check`` a non-zero exit raises ``error`` with ``failure`` as its message, the last lines of output as details.
     ``on_line`` gets each line of standard output and standard error as it comes; ``log`` is a file that gets both.
-    A ``stdin`` of bytes is written to the command; an open file is passed to it; None closes it.
+    A ``stdin`` of bytes is written to the command; an open file is passed to it; None closes it. What it runs
+    ``within`` is no part of the command that errors show.
 
     Raises :class:`EnvironmentFailure` when the program is not there or cannot be started.
     """
@@ -113,7 +129,9 @@ def run(
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(open(log, "ab")) if log is not None else None
-        child = stack.enter_context(spawn(words, cwd=cwd, env=env, stdin=stdin, stdout="pipe", stderr="pipe"))
+        child = stack.enter_context(
+            spawn(words, cwd=cwd, env=env, stdin=stdin, stdout="pipe", stderr="pipe", within=within)
+        )
         try:
             out, err = _pump(child.popen, stdin, started + deadline, sink, on_line)
             returncode = child.wait(max(0.0, started + deadline - time.monotonic()))
@@ -194,6 +212,7 @@ def spawn(
     stderr: str | IO[bytes] | int = "null",
     pass_fds: Sequence[int] = (),
     die_with_parent: bool = True,
+    within: Enclosure = _NOTHING,
 ) -> Iterator[Child]:
     """Start a command; leaving the block ends it and all of its process group.
 
@@ -205,12 +224,13 @@ def spawn(
     guard = ("setpriv", "--pdeathsig", "KILL", "--") if die_with_parent and which("setpriv") else ()
     if which(words[0]) is None:
         raise EnvironmentFailure(f"'{words[0]}' is not installed", command=words, hint="run ci/bootstrap")
-    _log.debug("run: %s%s", f"cd {shlex.quote(str(cwd))} && " if cwd else "", quoted(words))
+    where = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
+    _log.debug("run: %s%s%s", "(in the sandbox) " if within.prefix else "", where, quoted(words))
     try:
         popen = subprocess.Popen(
-            guard + words,
+            guard + within.prefix + words,
             cwd=cwd,
-            env=environment(env),
+            env=environment({**(env or {}), **within.env}),
             stdin=subprocess.PIPE if isinstance(stdin, bytes) else (stdin or subprocess.DEVNULL),
             stdout=_stream(stdout),
             stderr=_stream(stderr),

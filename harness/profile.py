@@ -29,6 +29,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``stress`` is how long each seeded test goes on (``30s``, ``10m``, ``8h``; empty: seconds), ``seed`` what it and the
     lifecycle suite draw from. ``dump`` says when a guest's memory is dumped (``auto``: on a crash or hang of a kernel
     that has debug information; ``never``, ``hang``, ``crash``, ``always``), ``dump_limit_mib`` is the most of a dump.
+    ``sandbox = false`` lets code of the series and its tree run as the user does.
     """
 
     summary: str = ""
@@ -51,6 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     seed: int = 1
     dump: str = "auto"
     dump_limit_mib: int = 2048
+    sandbox: bool = True
 
     def __post_init__(self) -> None:
         if self.timeout_scale <= 0:

@@ -7,10 +7,11 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import guest as guests
-from harness import pipeline, profile
+from harness import pipeline, profile, sandbox
 from harness import topology as topologies
 from harness.errors import UserError
 from harness.guest import Guest
@@ -49,6 +50,9 @@ class ProfileProvider:
                 "timeout_scale": options.timeout_scale,
             },
         )
+        if not self._profile.sandbox:
+            _log.warning("warning: %s", sandbox.WARNING)
+            self._paths = replace(self._paths, sandboxed=False)
         self._built: BuiltKernel | None = None
         self._machines: dict[str, pipeline.Machine] = {}
         self._folder: Path | None = None

@@ -57,6 +57,7 @@ def repeat(manifest: Manifest, *, patches: Path | None = None) -> Repeat:
             timeout_scale=tests["timeout_scale"],
             stress=tests["stress"],
             seed=tests["seed"],
+            sandbox=True,  # who repeats a run from elsewhere says anew whether it may do without
             **{name: guest[name] for name in ("memory_mib", "cpus", "append") if name in guest},
         )
         topology = None

@@ -22,6 +22,7 @@ from typing import IO
 from harness import process
 from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage_said
 from harness.paths import Paths, make_folder
+from harness.process import Enclosure
 from harness.store import disk_failure
 
 NAME = "harness"
@@ -88,6 +89,7 @@ def git(
     error: type[HarnessError] = EnvironmentFailure,
     failure: str | None = None,
     hint: str | None = None,
+    within: Enclosure | None = None,
 ) -> process.Completed:
     """Run git; the arguments are those of :func:`harness.process.run`. A full disk is named as such."""
     command = argv(*arguments, user_config=user_config)
@@ -99,6 +101,7 @@ def git(
         stdin=stdin,
         check=False,
         on_line=on_line,
+        within=within or Enclosure(),
     )
     if completed.returncode == 0 or not check:
         return completed

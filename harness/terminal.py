@@ -26,6 +26,7 @@ _STYLE = {
     Verdict.XFAIL: "yellow",
     Verdict.FAIL: "bold red",
 }
+_LONGEST = 1 << 16  # characters that are said at once; QEMU's command is long
 _MARK = {Verdict.PASS: "✓", Verdict.SKIP: "–", Verdict.XFAIL: "–"}
 
 
@@ -132,7 +133,7 @@ class Terminal:
 
     def case_started(self, name: str) -> None:
         """A case begins; shown while it runs."""
-        self._case = (name, time.monotonic())
+        self._case = (printable(name), time.monotonic())
 
     def case(self, result: CaseResult) -> None:
         """A line for a case that ended, below a line for its suite."""
@@ -140,11 +141,11 @@ class Terminal:
         with self._lock:
             if result.suite != self._suite:
                 self._suite = result.suite
-                self.console.print(Text(f"  {result.suite}", style="bold"))
+                self.console.print(Text(printable(f"  {result.suite}"), style="bold"))
             style = _STYLE.get(result.verdict, "bold red")
             line = Text("    ")
             line.append(f"{_MARK.get(result.verdict, '✗')} {result.verdict.value:<7} ", style=style)
-            line.append(f"{result.program}:{printable(result.case, limit=200)}")
+            line.append(printable(f"{result.program}:{result.case}", limit=300))
             line.append(f"  {duration(result.seconds)}", style="dim")
             if result.reason:
                 line.append(f"  {printable(result.reason, limit=300)}", style="dim" if result.verdict.good else "red")
@@ -159,7 +160,7 @@ class Terminal:
     def say(self, text: str, *, style: str = "") -> None:
         """A line of its own."""
         with self._lock:
-            self.console.print(Text(text, style=style))
+            self.console.print(Text(printable(text, limit=_LONGEST), style=style))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table, at the end of a run."""
@@ -167,7 +168,7 @@ class Terminal:
         for number, column in enumerate(columns):
             table.add_column(column, justify="left" if number == 0 else "right")
         for row in rows:
-            table.add_row(*[Text(cell) for cell in row])
+            table.add_row(*[Text(printable(cell)) for cell in row])
         self.console.print(table)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from harness import process, repository
 from harness.errors import EnvironmentFailure, HarnessError, UserError
 from harness.paths import Paths, make_folder
+from harness.process import Enclosure
 from harness.progress import Progress
 from harness.store import Store, disk_failure
 
@@ -47,6 +48,7 @@ class Worktree:
         on_line: Callable[[str], None] | None = None,
         error: type[HarnessError] = EnvironmentFailure,
         failure: str | None = None,
+        within: Enclosure | None = None,
     ) -> process.Completed:
         """Run git in this worktree."""
         settings: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class Worktree:
             on_line=on_line,
             error=error,
             failure=failure,
+            within=within,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import worktrees
+from harness import sandbox, worktrees
 from harness.build import state
 from harness.build.failure import error_of, failing_command
 from harness.build.log import BuildLog, Step, merged_warnings
@@ -22,7 +23,7 @@ from harness.build.plan import MakePlan, default_jobs, estimated_steps, make_pla
 from harness.build.stream import follow
 from harness.errors import BuildError, EnvironmentFailure, UserError
 from harness.paths import Paths, make_folder
-from harness.process import run, which
+from harness.process import Enclosure, run, which
 from harness.progress import Progress
 from harness.store import Entry, Store, disk_failure, file_digest, value_digest
 from harness.toolchain import ARCHITECTURE, Toolchain
@@ -33,6 +34,7 @@ _FORMAT = 1  # of the entry: raise it when the way kernels are built or kept cha
 _BUILD_SECONDS = 6 * 3600.0
 _STEP_SECONDS = 600.0
 _SYMBOLS = "Module.symvers"
+_RELEASE = re.compile(r"[0-9][\w.+~-]{0,63}", re.ASCII)  # as uname(2) has room for
 GDB_SCRIPT = "vmlinux-gdb.py"
 
 
@@ -72,6 +74,11 @@ class Job:
             ccache=ccache,
             variables=variables,
         )
+
+    def within(self, worktree: worktrees.Worktree, *writable: Path) -> Enclosure:
+        """Where a make of this worktree runs; it writes its output, the compiler cache and ``writable``."""
+        places = (worktree.output, make_folder(self.paths.cache / "ccache"), *writable)
+        return sandbox.enclosure(self.paths, writable=places, readable=[worktree.source])
 
 
 def kernel_key(applied: AppliedSeries, config: KernelConfig, toolchain: Toolchain) -> str:
@@ -146,7 +153,7 @@ def module_folder(
 def _put_symbols(kept: Path, path: Path) -> None:
     """A worktree that has moved on has the symbols of another commit."""
     try:
-        if not path.is_file() or path.read_bytes() != kept.read_bytes():
+        if not sandbox.own_file(path).is_file() or path.read_bytes() != kept.read_bytes():
             shutil.copyfile(kept, path)
     except OSError as reason:
         raise disk_failure(reason, f"while writing {path}") from reason
@@ -254,7 +261,14 @@ def _run_make(
         log.feed(line)
 
     try:
-        returncode = follow(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, log=job.log, on_line=take)
+        returncode = follow(
+            plan.argv,
+            deadline=_BUILD_SECONDS,
+            env=plan.env,
+            log=job.log,
+            on_line=take,
+            within=job.within(worktree),
+        )
     finally:
         log.close()
         past.note(log.steps, log.finished, worktree.output)
@@ -290,7 +304,7 @@ def _past(job: Job, worktree: worktrees.Worktree) -> state.BuildState:
     """The folder's state, with what a build that was killed had done; marks the build that begins now."""
     past = state.load(worktree.output)
     with contextlib.suppress(OSError):
-        if past.unfinished:
+        if past.unfinished and Path(past.unfinished).parent == job.log.parent:
             log = BuildLog(source=worktree.source, output=worktree.output)
             for line in Path(past.unfinished).read_text(errors="replace").splitlines():
                 log.feed(line)
@@ -321,7 +335,7 @@ def _find_command(job: Job, worktree: worktrees.Worktree, log: BuildLog) -> list
     if log.disk_full or not target.endswith((".o", ".s", ".i", ".lds")):
         return None
     plan = job.plan(worktree, (target,), V="1")
-    done = run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, check=False)
+    done = run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, check=False, within=job.within(worktree))
     command = failing_command(done.text.splitlines(), target)
     try:
         words = shlex.split(command) if command else []
@@ -335,8 +349,8 @@ def _find_command(job: Job, worktree: worktrees.Worktree, log: BuildLog) -> list
 
 def _write_config(config: KernelConfig, output: Path) -> None:
     """Put the ``.config`` in place; an equal one stays as it is, so that make sees no change."""
-    path = output / ".config"
-    kept = output / ".harness-config"  # make writes its own head and order into .config
+    path = sandbox.own_file(output / ".config")
+    kept = sandbox.own_file(output / ".harness-config")  # make writes its own head and order into .config
     try:
         if path.is_file() and kept.is_file() and kept.read_text() == config.text:
             return
@@ -351,19 +365,24 @@ def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, 
     output = worktree.output
     job.progress.update("keeping the kernel")
     release = _release(output)
-    shutil.copyfile(output / ".config", folder / "config")
-    shutil.copyfile(output / "System.map", folder / "System.map")
+
+    def keep(made: Path, name: str) -> None:
+        shutil.copyfile(sandbox.contained(made, output), folder / name)
+
+    keep(output / ".config", "config")
+    keep(output / "System.map", "System.map")
     if job.config.enabled("DEBUG_INFO"):
-        _objcopy("--strip-debug", output / "vmlinux", folder / "vmlinux")
-        _objcopy("--compress-debug-sections=zlib", output / "vmlinux", folder / "vmlinux.debug")
+        within = sandbox.enclosure(job.paths, writable=[folder], readable=[output])
+        _objcopy("--strip-debug", output / "vmlinux", folder / "vmlinux", within)
+        _objcopy("--compress-debug-sections=zlib", output / "vmlinux", folder / "vmlinux.debug", within)
     else:
-        shutil.copyfile(output / "vmlinux", folder / "vmlinux")
+        keep(output / "vmlinux", "vmlinux")
     if (output / _SYMBOLS).is_file():
-        shutil.copyfile(output / _SYMBOLS, folder / _SYMBOLS)
+        keep(output / _SYMBOLS, _SYMBOLS)
     if job.config.enabled("GDB_SCRIPTS"):
-        _keep_gdb_scripts(output, folder)
+        _keep_gdb_scripts(worktree, folder)
     if not job.config.enabled("PVH"):
-        shutil.copyfile(output / "arch" / ARCHITECTURE / "boot" / "bzImage", folder / "bzImage")
+        keep(output / "arch" / ARCHITECTURE / "boot" / "bzImage", "bzImage")
     if "=m\n" in job.config.text:
         _install_modules(job, worktree, folder / "modules")
     shutil.copyfile(job.log, folder / "build.log")
@@ -380,30 +399,43 @@ def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, 
 
 def _release(output: Path) -> str:
     try:
-        return (output / "include" / "config" / "kernel.release").read_text().strip()
+        path = sandbox.contained(output / "include" / "config" / "kernel.release", output)
+        release = path.read_text(errors="replace").strip()
     except OSError as reason:
         raise BuildError(f"the build ended without naming its release: {reason.strerror}") from reason
+    if not _RELEASE.fullmatch(release):
+        raise BuildError(f"the build says that its release is {release[:80]!r}, which is none")
+    return release
 
 
 def _install_modules(job: Job, worktree: worktrees.Worktree, folder: Path) -> None:
     plan = job.plan(worktree, ("modules_install",), INSTALL_MOD_PATH=str(folder), INSTALL_MOD_STRIP="1")
-    run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, error=BuildError, failure="make modules_install failed")
+    run(
+        plan.argv,
+        deadline=_STEP_SECONDS,
+        env=plan.env,
+        error=BuildError,
+        failure="make modules_install failed",
+        within=job.within(worktree, make_folder(folder)),
+    )
     for link in (*folder.glob("lib/modules/*/build"), *folder.glob("lib/modules/*/source")):
         link.unlink()  # they lead to the worktree, which moves on
 
 
-def _keep_gdb_scripts(output: Path, folder: Path) -> None:
+def _keep_gdb_scripts(worktree: worktrees.Worktree, folder: Path) -> None:
     """The kernel's own gdb commands (Documentation/process/debugging/gdb-kernel-debugging.rst), as ``vmlinux-gdb.py``
     looks for them: beside itself. In the output folder they are links to the worktree, which moves on."""
+    output = worktree.output
     scripts = folder / "scripts" / "gdb" / "linux"
     scripts.mkdir(parents=True)
-    shutil.copyfile(output / GDB_SCRIPT, folder / GDB_SCRIPT)
-    for file in (output / "scripts" / "gdb" / "linux").glob("*.py"):
-        shutil.copyfile(file, scripts / file.name)
+    made = {folder / GDB_SCRIPT: output / GDB_SCRIPT}
+    made |= {scripts / file.name: file for file in (output / "scripts" / "gdb" / "linux").glob("*.py")}
+    for place, file in made.items():
+        shutil.copyfile(sandbox.contained(file, output, worktree.source), place)
 
 
-def _objcopy(option: str, source: Path, target: Path) -> None:
-    run(["objcopy", option, source, target], deadline=_STEP_SECONDS, error=EnvironmentFailure)
+def _objcopy(option: str, source: Path, target: Path, within: Enclosure) -> None:
+    run(["objcopy", option, source, target], deadline=_STEP_SECONDS, error=EnvironmentFailure, within=within)
 
 
 def _kernel(entry: Entry) -> Kernel:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness import sandbox
 from harness.build.failure import error_of
 from harness.build.kernel import module_folder
 from harness.build.log import BuildLog
@@ -110,10 +111,12 @@ def _build(
         ccache=None,
         variables={"M": str(folder)},
     )
-    done = run(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, check=False)
+    within = sandbox.enclosure(paths, writable=[worktree.output, folder], readable=[worktree.source])
+    done = run(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, check=False, within=within)
     if done.returncode == 0:
         built = folder / f"{source.stem}.ko"
-        run(["objcopy", "--strip-debug", built, into / built.name], deadline=_BUILD_SECONDS, error=EnvironmentFailure)
+        run(["objcopy", "--strip-debug", built], deadline=_BUILD_SECONDS, error=EnvironmentFailure, within=within)
+        shutil.copyfile(sandbox.contained(built, folder), into / built.name)
         return {"missing": ""}
     text = (done.text + done.error_text).replace(f"{folder}/", "")
     log_file = make_folder(paths.cache / "logs") / f"module-{source.stem}.log"

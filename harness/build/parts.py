@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import worktrees
+from harness import sandbox, worktrees
 from harness.build.kernel import Job, new_job, run_make
 from harness.errors import EnvironmentFailure
 from harness.paths import Paths, make_folder
+from harness.process import Enclosure
 from harness.progress import Progress
 from harness.store import Store, disk_failure
 from harness.toolchain import Toolchain
@@ -44,6 +45,11 @@ class Parts:
         """Where objects are, each at the path of its source."""
         return self._worktree.output
 
+    @property
+    def within(self) -> Enclosure:
+        """Where programs read what was made."""
+        return sandbox.enclosure(self._job.paths, writable=[], readable=[self.output])
+
     def compile(self, targets: Sequence[str]) -> dict[str, list[str]]:
         """Make targets (``mm/``, ``mm/zswap.o``, ``vmlinux``); returns the warnings of all that the folder holds.
 
@@ -55,7 +61,7 @@ class Parts:
     def look(self, objects: Sequence[str], **variables: str) -> dict[str, list[str]]:
         """Compile objects once more with other variables (``W="1"``, ``C="2"``); returns what was said of them."""
         for name in objects:
-            (self.output / name).unlink(missing_ok=True)
+            (sandbox.contained((self.output / name).parent, self.output) / Path(name).name).unlink(missing_ok=True)
         return run_make(self._job, self._worktree, objects, variables=variables, remember=False)
 
 

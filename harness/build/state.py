@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from harness import sandbox
+
 _NAME = ".harness-state.json"
 
 
@@ -41,14 +43,14 @@ class BuildState(msgspec.Struct):
 def load(output: Path) -> BuildState:
     """The state of an output folder; an empty one where there is none or it cannot be read."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((output / _NAME).read_bytes(), type=BuildState)
+        return msgspec.json.decode(sandbox.own_file(output / _NAME).read_bytes(), type=BuildState)
     return BuildState()
 
 
 def save(state: BuildState, output: Path) -> None:
     """Keep the state in the output folder."""
     with contextlib.suppress(OSError):  # only progress and old warnings hang on it
-        (output / _NAME).write_text(json.dumps(msgspec.to_builtins(state)))
+        sandbox.own_file(output / _NAME).write_text(json.dumps(msgspec.to_builtins(state)))
 
 
 def _exists(output: Path, target: str) -> bool:

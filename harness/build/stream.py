@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import DeadlineExceeded
-from harness.process import spawn
+from harness.process import Enclosure, spawn
 from harness.store import disk_failure
 
 _CHUNK = 1 << 16
@@ -25,7 +25,7 @@ def follow(
     env: Mapping[str, str | None],
     log: Path,
     on_line: Callable[[str], None],
-    cwd: Path | None = None,
+    within: Enclosure,
 ) -> int:
     """Run a command to its end and return its exit status; ``log`` gets its output, ``on_line`` each line of it.
 
@@ -36,7 +36,7 @@ def follow(
     try:
         with (
             _open(log) as sink,
-            spawn(argv, cwd=cwd, env=env, stdout=writing, stderr=writing) as child,
+            spawn(argv, env=env, stdout=writing, stderr=writing, within=within) as child,
             selectors.DefaultSelector() as selector,
         ):
             os.close(writing)

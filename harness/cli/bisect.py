@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness import profile as profiles
-from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
 from harness.errors import HarnessError, UserError
 from harness.profile import Profile
 
@@ -54,6 +54,7 @@ class _Command(click.Command):
 @click.option("--from", "start", type=int, default=0, metavar="N",
               help="With --series: the old end is the first N patches, known to be as good as none.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Forget what was answered before.")
+@sandbox_option
 @json_option
 @dry_run_option
 @click.pass_obj
@@ -90,7 +91,7 @@ def _profile(session: Session, flags: dict[str, Any], **more: Any) -> Profile:
     changes = {name: flags[name] for name in ("source", "topology", "accel", "jobs")} | more
     if flags["add_config"]:
         changes["config"] = (*profile.config, *flags["add_config"])
-    return profiles.override(profile, changes)
+    return session.heeded(profiles.override(profile, changes))
 
 
 def _judge(session: Session, flags: dict[str, Any], view: Any) -> Any:

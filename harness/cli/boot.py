@@ -17,6 +17,7 @@ import click
 from harness import profile as profiles
 from harness.cli.run import chosen_profile, profile_options
 from harness.cli.session import Session, dry_run_option
+from harness.display import printable
 from harness.errors import UserError
 from harness.paths import drop_old, make_dated_folder, make_folder
 from harness.profile import Profile
@@ -201,7 +202,7 @@ class _Patient:
 
     def update(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
         count = f" [{done}/{total}]" if done is not None and total else ""
-        text = f"{self._name}: {message}{count}"
+        text = printable(f"{self._name}: {message}{count}").replace("\n", " ")
         if self._live:
             width = max(20, shutil.get_terminal_size().columns - 1)
             click.echo(f"\r\x1b[K{text[:width]}", nl=False, err=True)
@@ -212,7 +213,7 @@ class _Patient:
 
     def warn(self, message: str) -> None:
         self.clear()
-        click.echo(f"warning: {message}", err=True)
+        click.echo(f"warning: {printable(message)}", err=True)
 
     def result(self, text: str, *, cached: bool = False) -> None:
         """Nothing to show: the shell or the command's output is what was asked for."""

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from harness import profile as profiles
-from harness.cli.session import Session, json_option, print_json
+from harness.cli.session import Session, json_option, print_json, sandbox_option
+from harness.display import printable
 from harness.errors import UserError
 from harness.profile import Profile
 from harness.progress import Progress
@@ -31,7 +32,7 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, attributes in reversed(_OPTIONS.items()):
         function = click.option(name, **attributes)(function)
     chosen = click.option("--profile", "profile_name", default="default", show_default=True, metavar="NAME|FILE")
-    return chosen(function)
+    return chosen(sandbox_option(function))
 
 
 def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
@@ -39,7 +40,7 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     profile = profiles.load(flags["profile_name"], paths=session.paths)
     config = (*(flags["config"] or profile.config), *flags["add_config"])
     changes = {name: flags[name] for name in ("source", "series", "patches")}
-    return profiles.override(profile, changes | {"config": config})
+    return session.heeded(profiles.override(profile, changes | {"config": config}))
 
 
 def applied_series(session: Session, profile: Profile, progress: Progress) -> AppliedSeries:
@@ -187,7 +188,7 @@ def diff(session: Session, /, old: str, new: str, as_json: bool, **flags: Any) -
         print_json({name: {"old": before, "new": after} for name, (before, after) in changes.items()})
     else:
         for name, (before, after) in changes.items():
-            click.echo(f"CONFIG_{name}  {before or 'absent'} → {after or 'absent'}")
+            click.echo(printable(f"CONFIG_{name}  {before or 'absent'} → {after or 'absent'}"))
     return 1 if changes else 0
 
 
@@ -227,4 +228,4 @@ def explain(session: Session, /, option: str, as_json: bool, **flags: Any) -> No
     if as_json:
         print_json(asdict(told))
     else:
-        click.echo("\n".join(explaining.lines(told)))
+        click.echo("\n".join(printable(line) for line in explaining.lines(told)))

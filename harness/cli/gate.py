@@ -11,7 +11,7 @@ import click
 
 from harness import profile as profiles
 from harness import series as stage
-from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
 from harness.errors import UserError
 from harness.series import named
 
@@ -35,6 +35,7 @@ from harness.series import named
               help="Runs of each side; times are compared over them.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Run the suites although their results are known from an earlier gate.")
 @click.option("--jobs", type=int, metavar="N", help="Compilers side by side.")
+@sandbox_option
 @click.option("--format", "form", type=click.Choice(["text", "cover"]), default="text", show_default=True,
               help="The report, or the Testing part of a cover letter.")  # fmt: skip
 @json_option
@@ -61,10 +62,8 @@ def command(session: Session, /, as_json: bool, dry_run: bool, form: str, **flag
     from harness.patchcheck import Choice
 
     name = flags["profile_name"] or profiles.for_series(flags["head"], paths=session.paths)
-    profile = profiles.override(
-        profiles.load(name, paths=session.paths),
-        {"topology": flags["topology"], "accel": flags["accel"], "jobs": flags["jobs"]},
-    )
+    changes = {"topology": flags["topology"], "accel": flags["accel"], "jobs": flags["jobs"]}
+    profile = session.heeded(profiles.override(profiles.load(name, paths=session.paths), changes))
     if profile.patches is not None:
         raise UserError(f"the profile {name} takes only {profile.patches} patches", hint="a gate judges a whole series")
     want = wanted(profile, base=flags["base"], head=flags["head"], source=flags["source"], paths=session.paths)

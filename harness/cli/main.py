@@ -22,12 +22,14 @@ import click
 
 from harness import __version__
 from harness.cli.session import Session
+from harness.display import printable
 from harness.errors import EnvironmentFailure, HarnessError, UserError, nearest, shortage
 from harness.process import quoted
 from harness.store import disk_failure
 
 _INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 _NOT_READ = 141  # 128 + SIGPIPE
+_LONGEST_LINE = 1 << 16  # QEMU's command is long
 
 # name → one line for `harness -h` (kept here so that help imports no subcommand)
 COMMANDS = {
@@ -50,6 +52,14 @@ COMMANDS = {
     "doctor": "Check this machine, without changing anything.",
     "cache": "List, check and prune what is cached.",
 }
+
+
+class _Plain(logging.Formatter):
+    """What is logged may quote a guest, a patch or a tree."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, fit for a terminal."""
+        return printable(super().format(record), limit=_LONGEST_LINE)
 
 
 class _Commands(click.Group):
@@ -98,7 +108,9 @@ def cli(ctx: click.Context, verbose: int, cache_dir: Path | None, data_dir: Path
     Completion: eval "$(_HARNESS_COMPLETE=bash_source harness)"   (zsh_source, fish_source)
     """
     level = (logging.WARNING, logging.INFO if verbose < 1 else logging.DEBUG)[min(verbose, 1)]
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Plain("%(message)s"))
     for noisy in ("paramiko", "invoke", "fabric", "asyncio", "filelock", "qemu"):
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbose > 1 else logging.CRITICAL)
     ctx.obj = Session.create(cache=cache_dir, data=data_dir, verbose=verbose, history=history)
@@ -114,7 +126,7 @@ def show_error(error: HarnessError) -> None:
         lines.append(f"  log: {error.log}")
     if error.hint:
         lines.append(f"  → {error.hint}")
-    click.echo("\n".join(lines), err=True)
+    click.echo("\n".join(printable(line, limit=_LONGEST_LINE) for line in lines), err=True)
 
 
 def main() -> NoReturn:

@@ -16,7 +16,7 @@ import click
 
 from harness import profile as profiles
 from harness.again import without
-from harness.cli.session import Session, dry_run_option
+from harness.cli.session import Session, dry_run_option, sandbox_option
 from harness.errors import UserError
 from harness.history.place import hidden
 from harness.paths import make_folder
@@ -42,6 +42,7 @@ def profile_options(function: Callable[..., Any], *, default: str = "default") -
     """``--profile`` and a flag for each of its fields; :func:`chosen_profile` makes a profile of them."""
     for name, attributes in reversed(_PROFILE_OPTIONS):
         function = click.option(name, **attributes)(function)
+    function = sandbox_option(function)
     return click.option("--profile", "profile_name", default=default, show_default=True, metavar="NAME|FILE")(function)
 
 
@@ -54,7 +55,7 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
         for name in ("source", "series", "patches", "topology", "qemu", "accel", "cpus", "append", "jobs")
     }
     changes |= {"memory_mib": flags["memory"], "config": (*config, *flags["add_config"])}
-    return profiles.override(profile, changes)
+    return session.heeded(profiles.override(profile, changes))
 
 
 @click.command()

@@ -9,7 +9,7 @@ from harness import series as stage
 from harness import source
 from harness.cli.series_check import check_
 from harness.cli.series_read import plain, series_record, source_for, source_option, tree_and_series
-from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
 from harness.series import named
 from harness.values import Series
 
@@ -44,7 +44,7 @@ def list_(session: Session, as_json: bool) -> None:
         return
     width = max((len(name) for name in found), default=0)
     for name, one in found.items():
-        click.echo(f"{name:{width}}  {one.title}{f' ({one.revision})' if one.revision else ''}")
+        click.echo(plain(f"{name:{width}}  {one.title}{f' ({one.revision})' if one.revision else ''}"))
 
 
 @command.command()
@@ -73,6 +73,7 @@ def show(session: Session, spec: str, source_spec: str | None, as_json: bool) ->
 @command.command()
 @click.argument("spec")
 @source_option
+@sandbox_option
 @json_option
 @dry_run_option
 @click.pass_obj
@@ -96,7 +97,7 @@ def apply(session: Session, spec: str, source_spec: str | None, as_json: bool, d
         })  # fmt: skip
         return
     for commit, patch in zip(applied.commits, found.patches, strict=True):
-        click.echo(f"{commit[:12]}  {patch.title}")
+        click.echo(plain(f"{commit[:12]}  {patch.title}"))
     click.echo(f"{applied.commit} in {tree.repository}")
 
 

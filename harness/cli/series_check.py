@@ -11,7 +11,7 @@ import click
 from harness import profile as profiles
 from harness import series as stage
 from harness.cli.series_read import plain, series_record, source_for, source_option, tree_and_series
-from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
 from harness.errors import ApplyError, HarnessError, UserError
 from harness.profile import Profile
 from harness.progress import Progress
@@ -59,6 +59,7 @@ _INTERRUPTED = 130
     help="Configuration, machine and suites (default: the profile that names the series, else 'default').",
 )
 @click.option("--jobs", type=int, metavar="N", help="Compilers side by side.")
+@sandbox_option
 @json_option
 @dry_run_option
 @click.pass_obj
@@ -181,7 +182,7 @@ def _profile(session: Session, spec: str, source_spec: str | None, flags: dict[s
     name = flags["profile_name"] or profiles.for_series(spec, paths=session.paths)
     profile = profiles.load(name, paths=session.paths)
     source = source_for(session, spec, source_spec, profile.source)
-    return profiles.override(profile, {"source": source, "series": spec, "jobs": flags["jobs"]})
+    return session.heeded(profiles.override(profile, {"source": source, "series": spec, "jobs": flags["jobs"]}))
 
 
 def _choice(given: dict[str, Any]) -> Choice:

@@ -9,19 +9,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.display import plain_json, printable
 from harness.history.place import Place, choose
 from harness.paths import Paths, default_paths
+from harness.profile import Profile, override
 from harness.progress import HEARTBEAT_SECONDS, Progress
+from harness.sandbox import WARNING
 from harness.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Session:
     """One invocation of the command line; ``click.pass_obj`` hands it to a subcommand."""
 
@@ -41,6 +44,18 @@ class Session:
         paths = default_paths(cache=cache, data=data)
         return cls(paths=paths, store=Store(paths.cache), verbose=verbose, history=history)
 
+    def without_sandbox(self) -> None:
+        """Code of a series and of its tree runs as the user from here on; says so, once."""
+        if self.paths.sandboxed:
+            self.paths = replace(self.paths, sandboxed=False)
+            click.echo(f"warning: {WARNING}", err=True)
+
+    def heeded(self, profile: Profile) -> Profile:
+        """The profile, made to agree with the session on whether there is a sandbox: either can do without it."""
+        if not profile.sandbox:
+            self.without_sandbox()
+        return override(profile, {"sandbox": self.paths.sandboxed})
+
     @contextmanager
     def stage(self, title: str) -> Iterator[Progress]:
         """A stage outside ``harness run``: its progress as a line on standard error (rewritten on a terminal)."""
@@ -53,7 +68,18 @@ class Session:
 
 def print_json(value: Any) -> None:
     """Print a JSON value, as every ``--json`` does."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(plain_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def sandbox_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--no-sandbox`` on what runs code of a kernel tree; nothing is passed, the session knows."""
+
+    def chosen(context: click.Context, _: click.Parameter, off: bool) -> None:
+        if off:
+            context.find_object(Session).without_sandbox()  # type: ignore[union-attr]
+
+    text = "Run code of the series and its tree as you, unprotected."
+    return click.option("--no-sandbox", is_flag=True, expose_value=False, callback=chosen, help=text)(function)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +104,7 @@ class _Line:
 
     def update(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
         count = f" [{done}/{total}]" if done is not None and total else ""
-        text = f"{self._title}: {message}{count}"
+        text = printable(f"{self._title}: {message}{count}").replace("\n", " ")
         if self._live:
             width = max(20, shutil.get_terminal_size().columns - 1)
             click.echo(f"\r\x1b[K{text[:width]}", nl=False, err=True)
@@ -90,7 +116,7 @@ class _Line:
         self._shown = text
 
     def warn(self, message: str) -> None:
-        click.echo(f"{chr(13) + chr(27) + '[K' if self._live else ''}warning: {message}", err=True)
+        click.echo(f"{chr(13) + chr(27) + '[K' if self._live else ''}warning: {printable(message)}", err=True)
 
     def close(self) -> None:
         if self._live and self._shown:

@@ -128,6 +128,8 @@ class _Contents:
         member = self._members[name]
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise tarfile.TarError(f"{name} lies behind a link that leads out")
         if member.issym():
             path.symlink_to(member.linkname)
             return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import debian, process
+from harness import sandbox as sandboxes
 from harness.doctor.finding import Finding, Status
 from harness.errors import EnvironmentFailure, HarnessError
 
@@ -21,6 +22,7 @@ _VERSIONS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("git", "--version", (2, 30)),
     ("ccache", "--version", (4, 0)),
     ("mmdebstrap", "--version", (1, 0)),
+    ("bwrap", "--version", (0, 8)),  # --disable-userns
     ("mkfs.erofs", "--version", (1, 5)),
 )
 
@@ -103,22 +105,11 @@ def archive() -> list[Finding]:
 
 
 def sandbox() -> list[Finding]:
-    """Whether bubblewrap can make its namespaces here."""
+    """Whether code of a series can be kept in its sandbox here."""
     if process.which("bwrap") is None:
-        return []
-    done = process.run(
-        ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent", "true"),
-        deadline=_VERSION_DEADLINE_SECONDS,
-        check=False,
-    )
-    if done.returncode == 0:
+        return []  # a missing program, found as such
+    reason = sandboxes.unusable()
+    if not reason:
         return [Finding(name="sandbox", status=Status.OK, found="bubblewrap works")]
-    return [
-        Finding(
-            name="sandbox",
-            status=Status.WARN,
-            found=(done.error_text.strip().splitlines() or ["bubblewrap does not work"])[-1],
-            fix="allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
-            "kernel.apparmor_restrict_unprivileged_userns=0), or in a container: --security-opt seccomp=unconfined",
-        )
-    ]
+    fix = f"{sandboxes.fix()}; until then only --no-sandbox builds"
+    return [Finding(name="sandbox", status=Status.FAIL, found=": ".join(reason), fix=fix)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from harness import worktrees
+from harness import sandbox, worktrees
 from harness.errors import BuildError
 from harness.kconfig import check, dotconfig, language
 from harness.kconfig.inputs import SPARSE, inputs_digest
@@ -119,7 +119,9 @@ def read_symbols(source: Path) -> language.Symbols:
 
     def read_file(name: str) -> str | None:
         path = source / name
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+        if not path.is_file() or not path.resolve().is_relative_to(source.resolve()):
+            return None  # not there, or what a link in the tree leads to outside of it
+        return path.read_text(encoding="utf-8", errors="replace")
 
     variables = {"SRCARCH": SOURCE_ARCHITECTURE, "HEADER_ARCH": SOURCE_ARCHITECTURE, "srctree": "."}
     return language.read(read_file, variables=variables)
@@ -144,8 +146,9 @@ def _make(
     target = "allnoconfig" if seed is None else "randconfig"
     with _lease(applied, paths=paths, store=store, progress=progress) as worktree:
         progress.update(f"make {target}")
-        request = worktree.output / "request.config"
+        request = sandbox.own_file(worktree.output / "request.config")
         request.write_text(merged.text)
+        sandbox.own_file(worktree.output / ".config")
         argv = make_argv([target], source=worktree.source, output=worktree.output, toolchain=toolchain)
         run(
             argv,
@@ -153,8 +156,9 @@ def _make(
             env=conf_environment(request, seed),
             error=BuildError,
             failure=f"the Kconfig of {applied.tree.spec} does not work: make {target} failed",
+            within=sandbox.enclosure(paths, writable=[worktree.output], readable=[worktree.source]),
         )
-        text = dotconfig.normalized((worktree.output / ".config").read_text())
+        text = dotconfig.normalized(sandbox.contained(worktree.output / ".config", worktree.output).read_text())
         return text, check.lost(merged, dotconfig.parse(text), lambda: read_symbols(worktree.source))
 
 

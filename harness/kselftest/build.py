@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import worktrees
+from harness import sandbox, worktrees
 from harness.debian import elf
 from harness.errors import BuildError, EnvironmentFailure
 from harness.kselftest.log import Reason, reasons
 from harness.kselftest.tree import FOLDER, SPARSE, Selftests
 from harness.paths import Paths, make_folder
-from harness.process import run
+from harness.process import Enclosure, run
 from harness.progress import Progress
 from harness.store import Entry, Store, disk_failure, file_digest, value_digest
 from harness.toolchain import Toolchain, make_argv
@@ -94,8 +94,11 @@ def build(
             ) as worktree,
             paths.scratch("kselftest") as output,
         ):
-            (output / "usr").symlink_to(_headers(selftests, worktree.source, toolchain, store, progress))
-            return _Build(worktree.source, output, target, toolchain, progress).into(folder)
+            headers = _headers(selftests, worktree.source, toolchain, paths, store, progress)
+            (output / "usr").symlink_to(headers)
+            # several targets put files beside their sources
+            within = sandbox.enclosure(paths, writable=[worktree.source, output], readable=[headers])
+            return _Build(worktree.source, output, headers, target, toolchain, within, progress).into(folder)
 
     entry, _ = store.obtain(_KIND, key, make, progress=progress)
     return _built(entry, target)
@@ -108,16 +111,19 @@ def _built(entry: Entry, target: str) -> BuiltTarget:
     )
 
 
-def _headers(selftests: Selftests, source: Path, toolchain: Toolchain, store: Store, progress: Progress) -> Path:
+def _headers(
+    selftests: Selftests, source: Path, toolchain: Toolchain, paths: Paths, store: Store, progress: Progress
+) -> Path:
     """The tree's headers for user space, in ``include`` of the folder returned; the same for all targets."""
 
     def make(folder: Path) -> dict[str, Any]:
         progress.update("make headers")
-        output = folder / "output"
+        output = make_folder(folder / "output")
         argv = make_argv(["headers"], source=source, output=output, toolchain=toolchain)
         failure = "the headers for the tree's selftests cannot be made"
-        run(argv, deadline=_HEADERS_SECONDS, error=BuildError, failure=failure)
-        (output / "usr" / "include").rename(folder / "include")
+        within = sandbox.enclosure(paths, writable=[output], readable=[source])
+        run(argv, deadline=_HEADERS_SECONDS, error=BuildError, failure=failure, within=within)
+        sandbox.contained(output / "usr" / "include", output).rename(folder / "include")
         shutil.rmtree(output)
         return {}
 
@@ -137,8 +143,10 @@ class _Build:
 
     source: Path
     output: Path
+    headers: Path
     target: str
     toolchain: Toolchain
+    within: Enclosure
     progress: Progress
 
     @property
@@ -187,7 +195,7 @@ class _Build:
 
     def _make(self, *words: str) -> str:
         """Run make; what it said on standard error. It may fail: the files say what is there."""
-        done = run(self._argv(*words), deadline=_BUILD_SECONDS, check=False)
+        done = run(self._argv(*words), deadline=_BUILD_SECONDS, check=False, within=self.within)
         if "No space left on device" in done.error_text:
             raise EnvironmentFailure("the disk is full while building selftests", command=done.argv)
         return done.error_text
@@ -196,7 +204,8 @@ class _Build:
         """The target's lists of files, from its own Makefile; or why there are none."""
         kinds = (*_PROGRAMS, *_BESIDE, *_OTHERS)
         rule = f"{_LISTS}: ; @:$(foreach list,{' '.join(kinds)},$(info {_LISTS} $(list) $($(list))))"
-        done = run(self._argv("-s", f"--eval={rule}", _LISTS), deadline=_LIST_SECONDS, check=False)
+        argv = self._argv("-s", f"--eval={rule}", _LISTS)
+        done = run(argv, deadline=_LIST_SECONDS, check=False, within=self.within)
         lists: dict[str, list[str]] = {kind: [] for kind in kinds}
         for line in done.text.splitlines():
             if line.startswith(f"{_LISTS} "):
@@ -213,9 +222,13 @@ class _Build:
         names = [name for kind in (*_PROGRAMS, *_BESIDE) for word in lists[kind] for name in self._expanded(word)]
         for name in dict.fromkeys(names):
             path = self.home / name  # an absolute name stays what it is
+            if not self._ours(path):
+                missing[path.name] = Reason(text=f"its Makefile names a file outside of the tree: {path}", ours=True)
+                continue
             try:
                 if path.is_dir():
-                    shutil.copytree(path, place / path.name, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+                    shutil.copytree(path, place / path.name, dirs_exist_ok=True, ignore=self._foreign,
+                                    ignore_dangling_symlinks=True)  # fmt: skip
                 elif path.is_file():
                     shutil.copy(path, place / path.name)
                 else:
@@ -223,6 +236,14 @@ class _Build:
             except OSError as reason:
                 raise disk_failure(reason, f"while keeping {path}") from reason
         return missing
+
+    def _ours(self, path: Path) -> bool:
+        """Whether a path leads into what is built here, not to a file that only the harness can read."""
+        real = path.resolve()
+        return any(real.is_relative_to(top.resolve()) for top in (self.source, self.output, self.headers))
+
+    def _foreign(self, folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if not self._ours(Path(folder) / name)}
 
     def _expanded(self, word: str) -> list[str]:
         """The names that a word of a list stands for: lib.mk gives it to a shell, which expands patterns."""
@@ -235,7 +256,7 @@ class _Build:
         top = (self.source / FOLDER).resolve()
         named = ((self.home / name).resolve() for name in lists["TEST_INCLUDES"])
         for path in (*(top / "kselftest").glob("*"), *named):
-            if path.is_file() and path.is_relative_to(top):
+            if path.is_file() and path.resolve().is_relative_to(top):
                 place = tree / path.relative_to(top)
                 make_folder(place.parent)
                 shutil.copy(path, place)
@@ -256,7 +277,7 @@ def _libraries(folder: Path, place: Path, toolchain: Toolchain) -> None:
         except (ValueError, StopIteration):
             continue  # no program of ours to repair: running it says what is wrong
         for name in names:
-            if name in seen or name in own or name.startswith(_GLIBC):
+            if name in seen or name in own or "/" in name or name.startswith(_GLIBC):
                 continue
             seen.add(name)
             found = Path(run([toolchain.cc, f"-print-file-name={name}"], deadline=30).text.strip())

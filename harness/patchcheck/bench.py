@@ -97,7 +97,8 @@ class Bench:
             warnings = parts.compile(targets)
             # make has nothing to do for a folder into which this configuration does not descend
             made = tuple(target for target in targets if (parts.output / target / "built-in.a").is_file())
-            return Compiled(made=made, warnings=_frozen(warnings), objects=read_objects(parts.output, made))
+            objects = read_objects(parts.output, made, within=parts.within)
+            return Compiled(made=made, warnings=_frozen(warnings), objects=objects)
 
         return self._kept(applied, config, cell=cell, key=["compile", *targets], work=work)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from harness import sandbox
 from harness.errors import BuildError
-from harness.process import run
+from harness.process import Enclosure, run
 
 _NM_SECONDS = 120.0
 # what EXPORT_SYMBOL() leaves (include/linux/export.h: the first from 6.5 on, the second before)
@@ -71,12 +72,13 @@ def parse_nm(text: str) -> Symbols:
     return Symbols(defined=frozenset(defined), undefined=frozenset(undefined - defined), exported=frozenset(exported))
 
 
-def read_objects(output: Path, folders: Sequence[str]) -> Objects:
-    """The symbols of folders that were made (``make mm/``) in an output folder."""
+def read_objects(output: Path, folders: Sequence[str], *, within: Enclosure) -> Objects:
+    """The symbols of folders that were made (``make mm/``) in an output folder; nm runs ``within``."""
     names = [f"{folder}{name}" for folder in folders for name in ("built-in.a", "lib.a")]
     archives = [name for name in names if (output / name).is_file()]
-    builtin = _nm(output, archives)
-    modules = [_nm(output, [name]) for folder in folders for name in _module_objects(output / folder / "modules.order")]
+    builtin = _nm(output, archives, within)
+    orders = [sandbox.contained(output / folder / "modules.order", output) for folder in folders]
+    modules = [_nm(output, [name], within) for order in orders for name in _module_objects(order)]
     exported = frozenset().union(builtin.exported, *(one.exported for one in modules))
     return Objects(
         defined=builtin.defined,
@@ -90,10 +92,11 @@ def _module_objects(order: Path) -> list[str]:
     return order.read_text().split() if order.is_file() else []
 
 
-def _nm(output: Path, files: Sequence[str]) -> Symbols:
+def _nm(output: Path, files: Sequence[str], within: Enclosure) -> Symbols:
     if not files:
         return Symbols(defined=frozenset(), undefined=frozenset(), exported=frozenset())
-    done = run(["nm", "--format=posix", "--", *files], deadline=_NM_SECONDS, cwd=output, error=BuildError)
+    argv = ["nm", "--format=posix", "--", *files]
+    done = run(argv, deadline=_NM_SECONDS, cwd=output, error=BuildError, within=within)
     return parse_nm(done.text)
 
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from typing import TypeVar
 
 import msgspec
 
+from harness.display import plain_json
 from harness.errors import UserError, nearest
 from harness.paths import Paths, make_dated_folder, make_folder
 from harness.results import older
@@ -91,12 +93,17 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write ``manifest.json``."""
-        self.write("manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        self.write("manifest.json", _json(manifest))
 
     def write_results(self, results: Results) -> None:
         """Write ``results.json`` and ``junit.xml``."""
-        self.write("results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+        self.write("results.json", _json(results))
         self.write("junit.xml", junit(results))
+
+
+def _json(value: Manifest | Results) -> str:
+    # by the standard library: a path or a message may hold what is no UTF-8, on which msgspec gives up
+    return plain_json(json.dumps(msgspec.to_builtins(value), indent=1, ensure_ascii=False)) + "\n"
 
 
 def create(paths: Paths) -> RunFolder:

@@ -38,7 +38,7 @@ def add_suite(root: Xml.Element, name: str, cases: list[CaseRecord], reruns: Seq
     suite = Xml.SubElement(
         root,
         "testsuite",
-        name=name,
+        name=printable(name),
         tests=str(len(cases)),
         errors=str(errors),
         failures=str(bad - errors),
@@ -51,7 +51,11 @@ def add_suite(root: Xml.Element, name: str, cases: list[CaseRecord], reruns: Seq
 
 def _case(suite: Xml.Element, case: CaseRecord, reruns: Sequence[RerunRecord]) -> None:
     element = Xml.SubElement(
-        suite, "testcase", classname=f"{case.suite}.{case.program}", name=case.case, time=f"{case.seconds:.3f}"
+        suite,
+        "testcase",
+        classname=printable(f"{case.suite}.{case.program}"),
+        name=printable(case.case),
+        time=f"{case.seconds:.3f}",
     )
     verdict = Verdict(case.verdict)
     if verdict in (Verdict.SKIP, Verdict.XFAIL):

@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from harness import process
+from harness import process, sandbox
 from harness.errors import ApplyError, EnvironmentFailure, shortage_said
 from harness.paths import Paths
 from harness.progress import Progress
@@ -59,7 +59,7 @@ def apply(tree: Tree, series: Series | None, *, paths: Paths, store: Store, prog
         if found is not None:
             return found
         try:
-            head = _apply_all(worktree, tree, series, progress)
+            head = _apply_all(worktree, tree, series, paths, progress)
         except BaseException:
             _clean(worktree, tree.commit)
             raise
@@ -119,13 +119,16 @@ def commit_of(patch: Patch) -> str | None:
     return word if is_object_name(word) and set(word) != {"0"} else None
 
 
-def _apply_all(worktree: Worktree, tree: Tree, series: Series, progress: Progress) -> str:
+def _apply_all(worktree: Worktree, tree: Tree, series: Series, paths: Paths, progress: Progress) -> str:
+    # git alone runs here, so nothing is hidden from it (the tree's objects may be a user's); what it writes stays here
+    places = (worktree.source, worktree.git_dir, tree.repository)
+    within = sandbox.enclosure(paths, writable=places, hide=False)
     for patch in series.patches:
         progress.update(f"applying {patch.title}", done=patch.number, total=len(series.patches))
         done = worktree.git(
             "am", "--quiet", "--no-3way", "--no-gpg-sign", "--no-scissors",
             "--committer-date-is-author-date", "--patch-format=mbox",
-            stdin=_as_mbox(patch.content), deadline=_PATCH_SECONDS, check=False,
+            stdin=_as_mbox(patch.content), deadline=_PATCH_SECONDS, check=False, within=within,
         )  # fmt: skip
         if done.returncode != 0:
             raise failure(tree, series, patch, done)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from harness import process
+from harness import process, sandbox
 from harness.errors import ApplyError
 from harness.paths import Paths
 from harness.progress import Progress
@@ -193,6 +193,7 @@ def _run_checkpatch(
     ):
         for folder in _TOP_FOLDERS:
             (worktree.source / folder).mkdir(exist_ok=True)
+        within = sandbox.enclosure(paths, writable=[worktree.source], readable=[scratch])
         for count, patch in enumerate(patches, start=1):
             progress.update("checkpatch", done=count, total=len(patches))
             file = scratch / f"{patch.number:04}.patch"
@@ -202,6 +203,7 @@ def _run_checkpatch(
                 deadline=_CHECKPATCH_SECONDS,
                 cwd=worktree.source,
                 check=False,
+                within=within,
             )
             said = _Said(done.text, done.returncode, done.error_text)
             if said.status == 0 or said.text:

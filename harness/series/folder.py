@@ -14,7 +14,8 @@ from harness.series.mail import is_mail, split_mbox
 from harness.values import Series
 
 _SUFFIXES = (".patch", ".eml", ".mbox", ".mbx")
-_LARGEST = 256 << 20
+_LARGEST = 32 << 20  # bytes of all mails of a series: taking them apart costs tens of times as many
+_MOST = 2000  # mails
 
 
 def folder_mails(folder: Path) -> list[tuple[str, bytes]]:
@@ -32,6 +33,8 @@ def folder_mails(folder: Path) -> list[tuple[str, bytes]]:
     mails: list[tuple[str, bytes]] = []
     for path in files:
         mails += file_mails(path)
+        if sum(len(data) for _, data in mails) > _LARGEST or len(mails) > _MOST:
+            raise UserError(f"{folder} is larger than any series ({len(files)} files)")
     return mails
 
 
@@ -44,6 +47,8 @@ def file_mails(path: Path) -> list[tuple[str, bytes]]:
     except OSError as reason:
         raise UserError(f"{path} cannot be read: {reason.strerror}", hint="a folder of patches or an mbox") from reason
     messages = split_mbox(data)
+    if len(messages) > _MOST:
+        raise UserError(f"{path} is larger than any series ({len(messages)} mails)")
     if len(messages) == 1 and is_mail(messages[0].split(b"\n", 1)[-1]):
         return [(path.name, messages[0])]
     if messages and all(is_mail(message.split(b"\n", 1)[-1]) for message in messages):

@@ -79,7 +79,7 @@ def kernel_version(repository: Repository, commit: str, spec: str) -> str:
 def version_of_makefile(text: str) -> str | None:
     """The kernel version in the text of a top Makefile (its first lines), or None where it has none."""
     head = "\n".join(text.splitlines()[:40])
-    values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)", head, flags=re.M))
+    values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*([\w.+~-]*)", head, flags=re.M))
     if not values.get("VERSION") or "PATCHLEVEL" not in values:
         return None
     parts: list[str] = [values["VERSION"], values["PATCHLEVEL"], values.get("SUBLEVEL", "")]

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.display import printable
 from harness.splat import Splat, case_mark
 from harness.splat.rules import HARMLESS
 from harness.splat.taint import Flag, notes, taint_splat
@@ -27,6 +28,8 @@ SPOILT = "spoilt:"
 _DIAGNOSTICS_LIMIT = 200
 _CONSOLE_SHOWN = 30
 _SPLAT_SHOWN = 60
+_PROBLEM_LIMIT = 100
+_ANNOUNCED_LIMIT = 100  # splats that a case can announce; the rest is none that it announced
 _SPLATS_SHOWN = 5
 _SPLATS_KEPT = 64
 _TITLES_KEPT = 1000
@@ -57,10 +60,16 @@ class _Case:
     def add(self, splats: Sequence[Splat]) -> None:
         """Keep the splats that say something new: all of the first, then one of each title."""
         for splat in splats:
-            if len(self.splats) < _SPLATS_KEPT or splat.title not in self._titles:
+            new = splat.title not in self._titles and len(self._titles) < _TITLES_KEPT
+            if len(self.splats) < _SPLATS_KEPT or new:
                 self.splats.append(splat)
-            if len(self._titles) < _TITLES_KEPT:
+            if new:
                 self._titles.add(splat.title)
+
+    def announce(self, regex: str) -> None:
+        """The case expects a splat."""
+        if len(self.expected) < _ANNOUNCED_LIMIT:
+            self.expected.append(regex.strip())
 
 
 class Judge:
@@ -134,9 +143,9 @@ class Judge:
                 case Plan(count=0, reason=reason) if reason:
                     self._skip_all = reason
                 case Plan(count=count) if count != len(self._cases):
-                    self._problems.append(f"a plan of {count} where {len(self._cases)} cases were asked for")
+                    self._problem(f"a plan of {count} where {len(self._cases)} cases were asked for")
                 case Problem(text=said):
-                    self._problems.append(said)
+                    self._problem(said)
                 case Result():
                     self._result(event, now)
                 case BailOut() | _:
@@ -173,21 +182,21 @@ class Judge:
         killed = status in _SIGNAL_STATUS
         for event in self._parser.finish():
             if isinstance(event, Problem) and not killed:
-                self._problems.append(event.text)
+                self._problem(event.text)
         if self._skip_all and status in (0, 4):
             verdict = Verdict.FAIL if self._require_feature or self._problems else Verdict.SKIP
             for name in self.remaining:
                 self._set(name, verdict, self._skip_all, now)
         missing = self.remaining
         why = f"the program ended with exit status {status}"
-        tail = " ".join(stderr.split())[-300:]
+        tail = printable(" ".join(stderr.split())[-300:])
         if killed and self.running in missing:
             self._fail(self.running or missing[0], f"{why} (signal {status - 128}) during this case", now)
         else:
             for name in missing:
                 self._fail(name, f"planned, but no result came; {why}{': ' if tail else ''}{tail}", now)
             if complaint := self._status_complaint(status, missing):
-                self._problems.append(complaint)
+                self._problem(complaint)
         return self._conclude(now)
 
     def overdue(self, reason: str, now: float) -> list[CaseResult]:
@@ -197,7 +206,7 @@ class Judge:
             self._set(name, Verdict.TIMEOUT, reason, now)
         elif name is None:
             self._whole_verdict = Verdict.TIMEOUT
-            self._problems.append(f"the program did not end after its last case: {reason}")
+            self._problem(f"the program did not end after its last case: {reason}")
         return self._conclude(now)
 
     def lost(self, reason: str, now: float) -> list[CaseResult]:
@@ -207,7 +216,7 @@ class Judge:
             self._set(name, Verdict.LOST, reason, now)
         elif name is None:
             self._whole_verdict = Verdict.LOST
-            self._problems.append(f"no exit status came: {reason}")
+            self._problem(f"no exit status came: {reason}")
         return self._conclude(now)
 
     def note(self, text: str) -> None:
@@ -217,9 +226,13 @@ class Judge:
     def _diagnostic(self, said: str) -> None:
         self._note(said)
         if said.startswith(EXPECT_SPLAT) and self._running is not None:
-            self._cases[self._running].expected.append(said.removeprefix(EXPECT_SPLAT).strip())
+            self._cases[self._running].announce(said.removeprefix(EXPECT_SPLAT))
         if said.startswith(SPOILT) and self._running is not None:
             self.spoilt_by.setdefault(self._running, said.removeprefix(SPOILT).strip() or "no reason given")
+
+    def _problem(self, text: str) -> None:
+        if len(self._problems) < _PROBLEM_LIMIT:  # a program can repeat one for ever
+            self._problems.append(text)
 
     def _note(self, said: str) -> None:
         name = self._running or next(reversed(self._cases))
@@ -229,14 +242,15 @@ class Judge:
         self.any_case_begun = True
         case = self._cases.get(result.name)
         if case is None:
-            self._problems.append(f"a result for '{result.name[:80]}', which was not asked for")
+            self._problem(f"a result for '{result.name[:80]}', which was not asked for")
             return
         if case.verdict is not None:
-            self._problems.append(f"a second result for '{result.name}'")
+            self._problem(f"a second result for '{result.name}'")
             return
         if self._running is not None and self._running != case.name:
             case.diagnostics.extend(self._cases[self._running].diagnostics)
-            case.expected.extend(self._cases[self._running].expected)
+            for text in self._cases[self._running].expected:
+                case.announce(text)
             self._cases[self._running].diagnostics.clear()
             self._cases[self._running].expected.clear()
         verdict, reason = result.verdict()
@@ -269,7 +283,7 @@ class Judge:
             before = self._marked if what == "begin" and self._marked is not None else name
             self._cases[before].taints += flags
         if what == "expects":
-            self._cases[name].expected.append(rest.strip())
+            self._cases[name].announce(rest)
         elif what == "end":
             self._ended_marks.add(name)
         elif self._cases[name].verdict is None or name in self._held:

@@ -17,6 +17,7 @@ from harness.values import Verdict
 LINE_LIMIT = 8192  # characters of a line that are looked at
 _PROBLEM_LIMIT = 100  # problems that are kept; a program can repeat one for ever
 _DEPTH_LIMIT = 16
+RESULT_LIMIT = 10_000  # results of a level whose numbers are remembered; no program has more
 
 _VERSION = re.compile(r"(?:KTAP version 1|TAP version 1[34])\s*$")
 _PLAN = re.compile(r"1\.\.(\d{1,9})(?:\s+#\s*(.*))?\s*$")
@@ -242,7 +243,10 @@ class Parser:
             events += self._problem(f"result number {number} came twice")
         elif number != level.results:
             events += self._problem(f"result number {number} where {level.results} was due")
-        level.numbers.add(level.results if number in level.numbers else number)
+        if level.results <= RESULT_LIMIT:
+            level.numbers.add(level.results if number in level.numbers else number)
+        elif level.results == RESULT_LIMIT + 1:
+            events += self._problem(f"more than {RESULT_LIMIT} results")
         if level.plan is None:
             events += self._problem(f"a result ('{name[:80]}') before the plan")
         elif level.results == level.plan + 1:

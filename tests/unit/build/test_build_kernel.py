@@ -108,7 +108,7 @@ def test_a_killed_build_does_not_lose_warnings_either(bench: Bench) -> None:
     built(bench, applied)
     (folder,) = bench.paths.cache.glob("worktrees/*/build-*/output")
     (entry,) = [entry for entry in bench.store.entries() if entry.kind == "kernel"]
-    log = bench.folder / "killed.log"
+    log = bench.paths.cache / "logs" / "killed.log"
     log.write_bytes((entry.path / "build.log").read_bytes())
     # as SIGKILL leaves it: a state that was written when the build began
     (folder / ".harness-state.json").write_text(json.dumps({"steps": 0, "complete": False, "unfinished": str(log)}))

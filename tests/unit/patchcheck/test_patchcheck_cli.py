@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.paths import make_folder
 from tests.unit.bad_input.conftest import Bench, Outcome
 
 WARN = "echo \"$srctree/mm/zswap.c:{line}:5: warning: unused variable '{name}' [-Wunused-variable]\" >&2\n"
@@ -142,7 +143,7 @@ def test_the_same_again_compiles_nothing(bench: Bench) -> None:
 
 
 def test_a_failure_of_the_machine_is_not_kept(bench: Bench) -> None:
-    flag = bench.folder / "full"
+    flag = make_folder(bench.cache / "ccache") / "full"  # where a compiler sees it
     flag.touch()
     script = f"if [ -e {flag} ] && ! grep -q CONFIG_PVH=y $O/.config; then cat $0 > /dev/full; exit 1; fi\n"
     folder = series(bench, {"mm/zswap.c": script})
@@ -155,7 +156,7 @@ def test_a_failure_of_the_machine_is_not_kept(bench: Bench) -> None:
 
 
 def test_a_failure_without_a_name_is_not_kept(bench: Bench) -> None:
-    flag = bench.folder / "odd"
+    flag = make_folder(bench.cache / "ccache") / "odd"
     flag.touch()
     script = f"[ -e {flag} ] && ! grep -q CONFIG_PVH=y $O/.config && exit 7\n:\n"
     folder = series(bench, {"mm/zswap.c": script})
@@ -235,7 +236,7 @@ def test_a_kernel_that_does_not_boot(bench: Bench) -> None:
     assert findings(outcome, "boot")[0][1].startswith("BOOT: ")
     manifests: list[Any] = [json.loads((run / "manifest.json").read_text()) for run in outcome.runs]
     assert [len(one["decides"]["series"]["patches"]) for one in manifests] == [0, 1]
-    assert [one["decides"]["profile"]["patches"] for one in manifests] == [0, 1]
+    assert [one["circumstances"]["profile"]["patches"] for one in manifests] == [0, 1]
 
 
 def test_an_interrupt_tells_what_is_known(bench: Bench) -> None:

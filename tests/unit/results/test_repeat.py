@@ -25,7 +25,7 @@ from tests.unit.bad_input.conftest import Bench, Outcome, bench
 __all__ = ["bench"]
 
 OLD = Path(__file__).parent / "manifest-1.json"
-EDIT = {"mm/zswap.c": 'echo "edited" >"$2"\n'}
+EDIT = {"mm/zswap.c": ": edited\n"}
 
 
 def again(bench: Bench, manifest: Manifest, patches: Path | None = None) -> Manifest:

@@ -196,3 +196,22 @@ def test_a_folder_with_a_description_anywhere(tmp_path: Path, read: Read) -> Non
     (place / "series.toml").write_text('title = "Mine"\npatches = "nowhere.mbox"\n')
     with pytest.raises(UserError, match="is not there"):
         read(str(place))
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_what_is_larger_than_any_series(many: bool, tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "huge.mbox"
+    if many:
+        path.write_bytes(mail("[PATCH] mm: x", change()) * 2001)
+    else:
+        with open(path, "wb") as stream:
+            stream.write(b"From ")
+            stream.truncate(1 << 40)
+    with pytest.raises(UserError, match="larger than any series"):
+        read(str(path))
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.patch").write_bytes(mail("[PATCH] mm: x", change(), body="x\n" * (4 << 20)))
+    with pytest.raises(UserError, match="larger than any series"):
+        read(str(folder))
