@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pciconfig: a register of a capability in a PCI device's configuration space
- * (PCI Express Base Specification, chapter 7), through sysfs.
+ * pciconfig: a register of a PCI device's configuration space, by itself or in a
+ * capability (PCI Express Base Specification, chapter 7), through sysfs.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -12,7 +12,7 @@
 static const char usage_text[] =
 "usage: pciconfig DEVICE CAPABILITY OFFSET[.w] [VALUE]\n"
 "prints the register (32 bits, 16 with .w) in hex, or writes VALUE to it\n"
-"  DEVICE is a folder of sysfs, CAPABILITY express (10h) or aer (extended 1)\n"
+"  DEVICE is a folder of sysfs, CAPABILITY header (none), express (10h) or aer (extended 1)\n"
 "Exit status: 0 done, 1 the device has no such capability, 2 usage or it cannot be accessed.\n";
 
 enum { CAPABILITY_LIST = 0x34, EXPRESS = 0x10, EXTENDED = 0x100, AER = 1, SPACE = 0x1000 };
@@ -60,7 +60,7 @@ static unsigned int find_extended(unsigned int wanted)
 int main(int argc, char **argv)
 {
 	char path[4096], offset[32];
-	unsigned int at;
+	unsigned int at = 0;
 	size_t size = 4, length;
 
 	if (argc < 4 || argc > 5 || argv[1][0] == '-') {
@@ -85,9 +85,9 @@ int main(int argc, char **argv)
 		at = find(EXPRESS);
 	else if (!strcmp(argv[2], "aer"))
 		at = find_extended(AER);
-	else
+	else if (strcmp(argv[2], "header"))
 		die("not a capability: '%s'", argv[2]);
-	if (!at) {
+	if (!at && *argv[2] != 'h') {
 		fprintf(stderr, "pciconfig: %s has no capability %s\n", argv[1], argv[2]);
 		return HELPER_FAILED;
 	}

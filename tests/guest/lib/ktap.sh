@@ -50,6 +50,7 @@
 #	expect_ok CMD…			it succeeds; its output is in $output
 #	expect_fail CMD…		it fails (with whatever reason); its output is in $output
 #	expect_errno ERRNO CMD…		it fails and says so: `expect_errno EBUSY write_file 1 "$file"`
+#	expect_complaint PATTERN CMD…	a check that must fail, and say so
 #	expect_splat REGEX		announce a kernel splat that this case provokes (extended regular expression on its title)
 #	spoil REASON			this machine cannot be made as it was: the next case gets another, and what is left
 #					behind is no failure
@@ -261,6 +262,20 @@ expect_errno() {
 	*"$ktap_words"*) ;;
 	*) fail "'$*' failed with '$output', expected $ktap_errno ($ktap_words)" ;;
 	esac
+}
+
+expect_complaint() {
+	complaint_pattern=$1
+	shift
+	complaint_tmp=$KTAP_TMP
+	KTAP_TMP=$KTAP_TMP/complaint
+	rm -rf "$KTAP_TMP"
+	mkdir "$KTAP_TMP"
+	("$@") || :
+	complaint=$(cat "$KTAP_TMP/failed" 2>/dev/null) || :
+	KTAP_TMP=$complaint_tmp
+	[ -n "$complaint" ] || fail "'$*' has nothing to complain of"
+	expect_match "$complaint" "$complaint_pattern"
 }
 
 expect_splat() {

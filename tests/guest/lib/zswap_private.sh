@@ -159,21 +159,6 @@ settled_now() {
 	done
 }
 
-# expect_complaint PATTERN CMD…: a check that must fail, and say so
-expect_complaint() {
-	complaint_pattern=$1
-	shift
-	complaint_tmp=$KTAP_TMP
-	KTAP_TMP=$KTAP_TMP/complaint
-	rm -rf "$KTAP_TMP"
-	mkdir "$KTAP_TMP"
-	("$@") || :
-	complaint=$(cat "$KTAP_TMP/failed" 2>/dev/null) || :
-	KTAP_TMP=$complaint_tmp
-	[ -n "$complaint" ] || fail "'$*' has nothing to complain of"
-	expect_match "$complaint" "$complaint_pattern"
-}
-
 # verified COUNT [WHEN]: all pages of the pattern process read back as written
 verified() {
 	ask verify

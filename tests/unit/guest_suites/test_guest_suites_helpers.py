@@ -204,6 +204,7 @@ def test_pciconfig_finds_capabilities_and_writes_registers(helpers: Path, tmp_pa
     assert run(helpers, "pciconfig", str(tmp_path), "aer", "0x14").text == "0xe000\n"
     assert run(helpers, "pciconfig", str(tmp_path), "aer", "0x14", "0x2000").returncode == 0
     assert (tmp_path / "config").read_bytes()[0x150:0x15C] == bytes(4) + 0x2000.to_bytes(4, "little") + bytes(4)
+    assert run(helpers, "pciconfig", str(tmp_path), "header", "0x34.w").text == "0x40\n"
     assert run(helpers, "pciconfig", str(tmp_path), "msi", "0").returncode == 2
     (tmp_path / "config").write_bytes(bytes(4096))
     assert run(helpers, "pciconfig", str(tmp_path), "aer", "0").returncode == 1

@@ -11,8 +11,8 @@ from harness import process
 from harness.suite import catalogue
 
 GUEST = Path(__file__).parents[2] / "guest"
-SUITES = ("cpuset", "cxl", "hello", "smoke", "zswap")
-LIBRARIES = ("cgroup", "cxl", "facts", "far", "node", "pattern", "zswap")
+SUITES = ("cpuset", "cxl", "hello", "hotplug", "ras", "smoke", "zswap")
+LIBRARIES = ("cgroup", "cxl", "facts", "far", "host", "hotplug", "node", "pattern", "ras", "trace", "zswap")
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if process.which(shell)]
 
 
@@ -48,6 +48,7 @@ def test_every_case_can_fail_and_says_what_it_expected(suite: str) -> None:
         for case in catalogue.program(path).cases:
             body = text.split(f"\ncase_{case}() {{", 1)[1].split("\n}\n", 1)[0]
             words = ("expect_", "fail ", "wait_for", "write_file", "each_", "cxl_", "two_regions", "attach_all")
+            words += ("in_region ", "overflow ", "committed_region ", "offline_region ")
             assert any(word in body for word in words), f"{path.name}: {case} expects nothing"
 
 
@@ -101,3 +102,37 @@ def test_a_missing_fact_is_a_skip_and_not_an_empty_value(tmp_path: Path, fact: s
     script = f"KTAP_TMP={tmp_path}\nfacts_file={tmp_path}/facts\nneed_facts\nfact {fact}\necho went on"
     assert "went on" not in shell(script, lib=("ktap", "facts")).text
     assert (tmp_path / "skipped").read_text().strip() == f"the description of the machine does not say {fact}"
+
+
+EVENTS = r"""
+memdev=mem0 host=0000:0d:00.0 serial=1 log=Fatal : time=1700000000000000000 uuid=fbcd0a77-c260-417f-85a9-088b1621eba6 len=128 flags='PERMANENT_CONDITION | MAINTENANCE_NEEDED' handle=1 related_handle=0 maint_op_class=0 : dpa=48d140 dpa_flags='VOLATILE' descriptor='' type='ECC Error' transaction_type='Unknown' channel=5 rank=0 device=0 comp_id=70 61 72 74 validity_flags='CHANNEL' hpa=ffffffffffffffff region= region_uuid=00000000-0000-0000-0000-000000000000
+memdev=mem1 host=0000:0e:00.0 serial=2: status: 'Cache Data ECC Error' first_error: 'IDE Rx Error'
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize(
+    ("number", "field", "value"),
+    [
+        (1, "memdev", "mem0"),
+        (1, "log", "Fatal"),
+        (1, "flags", "PERMANENT_CONDITION | MAINTENANCE_NEEDED"),
+        (1, "maint_op_class", "0"),
+        (1, "descriptor", ""),
+        (1, "comp_id", "70 61 72 74"),
+        (1, "region", ""),
+        (1, "region_uuid", "00000000-0000-0000-0000-000000000000"),
+        (2, "serial", "2"),
+        (2, "status", "Cache Data ECC Error"),
+        (2, "first_error", "IDE Rx Error"),
+    ],
+)
+def test_fields_of_trace_events(tmp_path: Path, name: str, number: int, field: str, value: str) -> None:
+    (tmp_path / "events").write_text(EVENTS.strip() + "\n")
+    script = (
+        f"KTAP_TMP={tmp_path} events=2\nevent_at {number}\nexpect_fields {field} '{value}'\nexpect_fields {field} x"
+    )
+    done = shell(script, lib=("ktap", "trace"), name=name)
+    assert done.returncode == 1, done.error_text
+    (complaint,) = (tmp_path / "failed").read_text().splitlines()
+    assert complaint.startswith(f"{field} is '{value}', not 'x'"), complaint

@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# A memory device is gone before the kernel hears of it. What was stored on it is lost; the kernel must live on where
+# none of its own memory was there, and take the device back.
+. "${0%/*}/../lib/ktap.sh"
+. "${0%/*}/../lib/cxl.sh"
+. "${0%/*}/../lib/node.sh"
+. "${0%/*}/../lib/private.sh"
+. "${0%/*}/../lib/host.sh"
+. "${0%/*}/../lib/hotplug.sh"
+
+setup_program() {
+	hotplug_setup
+}
+
+case_idle_device() {
+	pull
+	plug
+	[ -e "$cxl/$memdev/driver" ] || fail "$memdev has no driver"
+}
+
+committed_region() {
+	hotplug_region "$1"
+	pull
+	detached
+	plug
+	attached_again "$1"
+}
+
+case_committed_ram_region() {
+	committed_region ram
+}
+
+case_committed_private_region() {
+	committed_region private
+}
+
+offline_region() {
+	hotplug_region "$1"
+	private_bind
+	pull
+	detached
+	cxl_blocks "$region"
+	expect_eq "$blocks" "" "memory blocks of a device that is gone"
+	plug
+	attached_again "$1"
+}
+
+case_offline_ram_region() {
+	offline_region ram
+}
+
+case_offline_private_region() {
+	offline_region private
+}
+
+case_online_private_region() {
+	hotplug_region private
+	private_bind
+	cxl_online "$region"
+	expect_node "$node" private
+	pull
+	detached
+	expect_node "$node" none "after the device is gone"
+	plug
+	attached_again private
+}
+
+ktap_main "$@"

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# Memory devices that leave the machine and come back. Needs cxl.sh and host.sh.
+#
+#	hotplug_setup			for setup_program: $memdev in a slot, $device, $pci, $port (the slot's port)
+#	unplug				the host asks for it (device_del); the guest lets it go, after the five seconds in which
+#					a press of the attention button can be taken back
+#	pull				it is gone without a word: the slot's power goes off behind the kernel's back
+#	plug				and back, as $memdev, which may have another name then
+
+hotplug_setup() {
+	need_cxl
+	cxl_choose_least ram || skip "this machine has no CXL window with free RAM below it"
+	host_setup
+	need_program pciconfig
+	hotplug_choose "${chosen%% *}"
+}
+
+hotplug_choose() {
+	memdev=$1
+	host_device "$memdev"
+	cxl_get "$memdev" serial
+	serial=$cxl_value
+	cxl_real "$cxl/$memdev"
+	pci=${cxl_path%/*}
+	port=${pci%/*}
+	slot=
+	for hotplug_each in /sys/bus/pci/slots/*; do
+		[ -e "$hotplug_each/address" ] || continue
+		read_value hotplug_address "$hotplug_each/address"
+		case ${pci##*/} in "$hotplug_address".*) slot=$hotplug_each ;; esac
+	done
+	[ -n "$slot" ] ||
+		skip "this kernel has no hot-plug slot for ${pci##*/} (CONFIG_HOTPLUG_PCI_PCIE; _OSC, PCIeHotplug)"
+}
+
+memdev_is_gone() {
+	[ ! -e "$cxl/$memdev" ]
+}
+
+host_has_it() {
+	must plugged "$device"
+	[ "$reply" = yes ]
+}
+
+host_has_it_not() {
+	! host_has_it
+}
+
+unplug() {
+	defer plug_again
+	must unplug "$device"
+	wait_for 30 memdev_is_gone
+	wait_for 30 host_has_it_not
+}
+
+# The slot's control register (PCIe 6.0, 7.5.3.10): power controller off and power indicator off, at which QEMU takes
+# the device out (hw/pci/pcie.c, pcie_cap_slot_write_config()). The kernel hears of it as of a card that was pulled.
+pull() {
+	defer plug_again
+	hotplug_control=$(($(pciconfig "$port" express 0x18.w)))
+	pciconfig "$port" express 0x18.w $((hotplug_control | 0x700))
+	wait_for 10 host_has_it_not
+	wait_for 30 memdev_is_gone
+}
+
+# plug: wait until the kernel has the device with its endpoint
+plug() {
+	must plug "$device"
+	wait_for 30 memdev_is_back
+	cxl_get "$memdev" serial
+}
+
+memdev_is_back() {
+	cxl_discover
+	cxl_find_serial "$serial" || return 1
+	cxl_get "$memdev" endpoint
+	[ -n "$cxl_value" ]
+}
+
+# plug_again: the end of a case, in another subshell than the case
+plug_again() {
+	must plugged "$device"
+	[ "$reply" = yes ] || plug
+}
+
+# hotplug_region KIND: a committed region of KIND over $memdev (and what its window takes beside it): $region, $decoders
+hotplug_region() {
+	need_file /sys/bus/dax/drivers/kmem "this kernel has no kmem driver for dax devices (CONFIG_DEV_DAX_KMEM)"
+	if [ "$1" = private ]; then
+		need_private
+		case " $chosen " in *" $memdev "*) ;; *) hotplug_choose "${chosen%% *}" ;; esac
+	else
+		cxl_choose_least ram || skip "this machine has no CXL window with free RAM below it"
+	fi
+	committed "$1"
+}
+
+# detached: what the kernel leaves of a region whose device is gone: no target, not committed, no driver. Its users give
+# the name back (the deferred clean-up deletes it).
+detached() {
+	[ -e "$cxl/$region" ] || fail "$region went with the device"
+	expect_file "$cxl/$region/commit" 0
+	hotplug_position=0
+	for hotplug_device in $chosen; do
+		if [ ! -e "$cxl/$hotplug_device" ]; then
+			expect_file "$cxl/$region/target$hotplug_position" ""
+		fi
+		hotplug_position=$((hotplug_position + 1))
+	done
+	is_unbound "$region"
+}
+
+# attached_again KIND: the device can be what it was: a region with memory that holds what is written to it
+attached_again() {
+	cxl_delete "$root" "$region"
+	cxl_discover
+	if [ "$1" = private ]; then
+		need_private
+	else
+		cxl_choose_least ram || fail "$memdev is back, and no region can be made"
+	fi
+	bound "$1"
+	online_first "$region"
+	if [ "$1" = private ]; then
+		expect_node "$node" private "after the device came back"
+	else
+		expect_node "$node" ram "after the device came back"
+	fi
+	linked
+}
+
+# linked: each target of the region is a decoder of the device that it was made of, and of no other
+linked() {
+	hotplug_position=0
+	for hotplug_device in $chosen; do
+		read_value hotplug_target "$cxl/$region/target$hotplug_position"
+		cxl_get "$hotplug_device" endpoint
+		hotplug_endpoint=${hotplug_target%.*}
+		expect_eq "${hotplug_endpoint#decoder}" "${cxl_value#endpoint}" "the port of target$hotplug_position of $region"
+		[ "$cxl/$hotplug_target/../uport" -ef "$cxl/$hotplug_device" ] ||
+			fail "$hotplug_target, target$hotplug_position of $region, is not of $hotplug_device"
+		hotplug_position=$((hotplug_position + 1))
+	done
+}
