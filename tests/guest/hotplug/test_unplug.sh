@@ -13,10 +13,6 @@ setup_program() {
 	hotplug_setup
 }
 
-state() {
-	ktap_state
-}
-
 case_idle_device_goes_and_comes_back() {
 	before=$cxl_memdevs
 	cxl_get "$memdev" ram

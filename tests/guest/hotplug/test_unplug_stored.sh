@@ -60,8 +60,8 @@ case_unplug_and_store_again() {
 }
 
 case_pull_with_pages_stored() {
-	spoil "a device was pulled with pages on it"
 	stored_there
+	spoil "a device was pulled with pages on it"
 	pull
 	tell verify
 	(answer) || skip "the pages are lost with the device, and so is their process"

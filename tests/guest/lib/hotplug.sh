@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# Memory devices that leave the machine and come back. Needs cxl.sh and host.sh.
+# Memory devices that leave the machine and come back. Needs cxl.sh, node.sh, private.sh and host.sh, and comes last.
 #
 #	hotplug_setup			for setup_program: $memdev in a slot, $device, $pci, $port (the slot's port)
 #	unplug				the host asks for it (device_del); the guest lets it go, after the five seconds in which
 #					a press of the attention button can be taken back
 #	pull				it is gone without a word: the slot's power goes off behind the kernel's back
 #	plug				and back, as $memdev, which may have another name then
+
+# addresses of the PCI device may be others when it comes back
+state() {
+	ktap_state
+}
 
 hotplug_setup() {
 	need_cxl

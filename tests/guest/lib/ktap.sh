@@ -52,8 +52,8 @@
 #	expect_errno ERRNO CMD…		it fails and says so: `expect_errno EBUSY write_file 1 "$file"`
 #	expect_complaint PATTERN CMD…	a check that must fail, and say so
 #	expect_splat REGEX		announce a kernel splat that this case provokes (extended regular expression on its title)
-#	spoil REASON			this machine cannot be made as it was: the next case gets another, and what is left
-#					behind is no failure
+#	spoil REASON			this machine cannot be made as it was: the next case gets another. Nothing is cleaned
+#					up any more, and what is left behind is no failure.
 #	wait_for SECONDS CMD…		poll until it succeeds; fails the case when it does not
 #	write_file TEXT PATH		write to an existing file; the reason of a failure in words
 #	read_value NAME PATH		the file's first line into a variable, without a process where that works
@@ -417,10 +417,12 @@ ktap_finish() {
 	elif [ -z "$ktap_returned" ]; then
 		echo "the case called exit" >"$KTAP_TMP/failed"
 	fi
-	ktap_clean_up
-	if ! [ -e "$KTAP_TMP/spoilt" ] && ktap_left_behind "$ktap_before"; then
-		ktap_comment "left behind (< before, > after):$ktap_nl$ktap_diff"
-		echo "the case left state behind" >>"$KTAP_TMP/failed"
+	if ! [ -e "$KTAP_TMP/spoilt" ]; then
+		ktap_clean_up
+		if ktap_left_behind "$ktap_before"; then
+			ktap_comment "left behind (< before, > after):$ktap_nl$ktap_diff"
+			echo "the case left state behind" >>"$KTAP_TMP/failed"
+		fi
 	fi
 	ktap_show_output
 	ktap_mark end

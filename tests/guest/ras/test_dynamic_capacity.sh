@@ -34,15 +34,15 @@ setup_program() {
 	done
 }
 
-# add OFFSET_MIB MIB [TAG]: into the first region of dynamic capacity
+# add OFFSET_MIB MIB, release …: one extent of the first region of dynamic capacity
 add() {
 	inject cxl-add-dynamic-capacity "\"host-id\": 0, \"selection-policy\": \"prescriptive\", \"region\": 0, \
-\"tag\": \"${3:-}\", \"extents\": [{\"offset\": $(($1 << 20)), \"len\": $(($2 << 20))}]"
+\"extents\": [{\"offset\": $(($1 << 20)), \"len\": $(($2 << 20))}]"
 }
 
 release() {
 	host inject "$device" cxl-release-dynamic-capacity "{\"host-id\": 0, \"removal-policy\": \"prescriptive\", \
-\"region\": 0, \"tag\": \"${3:-}\", \"extents\": [{\"offset\": $(($1 << 20)), \"len\": $(($2 << 20))}]}"
+\"region\": 0, \"extents\": [{\"offset\": $(($1 << 20)), \"len\": $(($2 << 20))}]}"
 }
 
 quiet() {

@@ -13,7 +13,6 @@
 setup_program() {
 	ras_setup cxl-inject-general-media-event cxl-inject-dram-event cxl-inject-memory-module-event
 	trace_setup cxl_general_media cxl_dram cxl_memory_module cxl_overflow cxl_generic_event
-	members=' '
 	# A kernel that does not own the logs (native_cxl_error of the host bridge, drivers/cxl/pci.c) reads none of them.
 	if ! media informational 0x40 '' || ! (trace_wait 1 cxl_general_media) 2>/dev/null; then
 		rm -f "$KTAP_TMP/failed"
