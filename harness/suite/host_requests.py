@@ -11,7 +11,7 @@ a list of what may be asked, and all of it is about the guest's own CXL memory d
     inject DEVICE COMMAND JSON    run it on a device; JSON are its other arguments
     burst COUNT DEVICE COMMAND JSON   the same COUNT times while the machine stands still
     unplug DEVICE                 ask the guest to let it go (``device_del``); it is gone when ``plugged`` says no
-    plug DEVICE                   plug it in again, as it was when the machine started
+    plug DEVICE                   plug it in again, as it was when the machine started, but for the content
     plugged DEVICE                ``yes`` or ``no``
 
 Commands and their arguments are those of the running QEMU (``query-qmp-schema``).
@@ -166,16 +166,34 @@ class HostRequests:
     def _plug(self, rest: str) -> str:
         if rest in self._devices():
             raise Refused(f"{rest} is plugged in")
-        options = _options(self._machine.plan.argv)
+        options = _options(self._machine.plan.argv, "-device", _DRIVER)
         if rest not in options:
             raise Refused(f"the machine was not started with a {_DRIVER} device '{rest}'")
-        said = str(self._machine.qmp("human-monitor-command", command_line=f"device_add {options[rest]}"))
-        if said.strip():
-            raise Refused(said.strip())
+        self._human(f"device_add {self._with_new_memory(options[rest])}")
         return ""
 
     def _plugged(self, rest: str) -> str:
         return "yes" if rest in self._devices() else "no"
+
+    def _with_new_memory(self, device: str) -> str:
+        """A device's options with memory of its own: QEMU (11.1) gives that of an unplugged device to no other."""
+        objects = _options(self._machine.plan.argv, "-object", "memory-backend-ram")
+        taken = {str(one["name"]) for one in self._machine.qmp("qom-list", path="/objects")}
+        words = []
+        for word in device.split(","):
+            name, _, value = word.partition("=")
+            if name != "id" and value in objects:
+                new = next(f"{value}.{number}" for number in itertools.count(2) if f"{value}.{number}" not in taken)
+                self._human(f"object_add {objects[value].replace(f'id={value},', f'id={new},')}")
+                word = f"{name}={new}"
+            words.append(word)
+        return ",".join(words)
+
+    def _human(self, line: str) -> None:
+        """A line of the human monitor, which takes options as the command line does, and is silent when it did it."""
+        said = str(self._machine.qmp("human-monitor-command", command_line=line)).strip()
+        if said:
+            raise Refused(said)
 
     # -- what QEMU has --
 
@@ -225,12 +243,12 @@ class HostRequests:
                 yield from self._flat(kind["element-type"])
 
 
-def _options(argv: Sequence[str]) -> dict[str, str]:
-    """``-device`` options of the CXL memory devices, by their ``id``."""
+def _options(argv: Sequence[str], wanted: str, kind: str) -> dict[str, str]:
+    """What the options ``wanted`` (``-device``) of a kind have, by their ``id``."""
     found = {}
     for option, value in itertools.pairwise(argv):
         words = value.split(",")
-        if option == "-device" and words[0] == _DRIVER:
+        if option == wanted and words[0] == kind:
             named = dict(word.partition("=")[::2] for word in words[1:])
             if "id" in named:
                 found[named["id"]] = value

@@ -66,4 +66,37 @@ case_online_private_region() {
 	attached_again private
 }
 
+case_swap_of_an_idle_device() {
+	swap
+	[ -e "$cxl/$memdev/driver" ] || fail "$memdev has no driver"
+}
+
+# swapped KIND: the region is not one of the device that is there now, until it is made so
+swapped() {
+	hotplug_region "$1"
+	swap
+	expect_file "$cxl/$region/commit" 0
+	is_unbound "$region"
+	attached_again "$1"
+}
+
+case_swap_with_a_committed_ram_region() {
+	swapped ram
+}
+
+case_swap_with_a_committed_private_region() {
+	swapped private
+}
+
+case_swap_with_an_online_private_region() {
+	hotplug_region private
+	private_bind
+	cxl_online "$region"
+	swap
+	expect_file "$cxl/$region/commit" 0
+	is_unbound "$region"
+	expect_node "$node" none "after the device is another"
+	attached_again private
+}
+
 ktap_main "$@"

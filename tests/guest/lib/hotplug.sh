@@ -6,8 +6,9 @@
 #	hotplug_setup			for setup_program: $memdev in a slot, $device, $pci, $port (the slot's port)
 #	unplug				the host asks for it (device_del); the guest lets it go, after the five seconds in which
 #					a press of the attention button can be taken back
-#	pull				it is gone without a word: the slot's power goes off behind the kernel's back
+#	pull				it is gone already when the guest is asked to let it go
 #	plug				and back, as $memdev, which may have another name then
+#	swap				it is gone without a word, and another like it in its place
 
 # addresses of the PCI device may be others when it comes back
 state() {
@@ -60,14 +61,34 @@ unplug() {
 	wait_for 30 host_has_it_not
 }
 
-# The slot's control register (PCIe 6.0, 7.5.3.10): power controller off and power indicator off, at which QEMU takes
-# the device out (hw/pci/pcie.c, pcie_cap_slot_write_config()). The kernel hears of it as of a card that was pulled.
-pull() {
+# vanish: out of the machine, and the kernel is not told. By the slot's control register (PCIe 6.0, 7.5.3.10): power
+# controller off and power indicator off, at which QEMU takes the device out (hw/pci/pcie.c).
+vanish() {
 	defer plug_again
 	hotplug_control=$(($(pciconfig "$port" express 0x18.w)))
 	pciconfig "$port" express 0x18.w $((hotplug_control | 0x700))
 	wait_for 10 host_has_it_not
-	wait_for 30 memdev_is_gone
+}
+
+# The drivers are asked to let go of a device that answers nothing any more.
+pull() {
+	vanish
+	write_file 0 "$slot/power"
+	memdev_is_gone || fail "$memdev is there though its slot has no power"
+}
+
+# Another device in the place of the one that vanished: what the kernel hears is that the card has changed.
+swap() {
+	hotplug_before=$(stat -c %i "$cxl/$memdev/")
+	vanish
+	must plug "$device"
+	wait_for 60 memdev_is_another
+	wait_for 30 memdev_is_back
+}
+
+memdev_is_another() {
+	hotplug_now=$(stat -c %i "$cxl/$memdev/" 2>/dev/null) || return 0
+	[ "$hotplug_now" != "$hotplug_before" ]
 }
 
 # plug: wait until the kernel has the device with its endpoint

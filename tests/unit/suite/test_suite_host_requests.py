@@ -21,6 +21,8 @@ from tests.unit.suite.fakes import LocalMachine, guest_tests, shell_program, ver
 
 SCHEMA = json.loads((Path(__file__).parent / "recorded" / "qmp-schema-cxl.json").read_text())
 ARGV = (
+    *("-object", "memory-backend-ram,id=node0.ram,size=1024M"),
+    *("-object", "memory-backend-ram,id=mem0.volatile,size=512M", "-object", "memory-backend-ram,id=mem0,size=2M"),
     *("-device", "cxl-rp,id=rp0,bus=hb0", "-device", "virtio-net-pci,netdev=net0"),
     *("-device", "cxl-type3,id=mem0,bus=rp0,sn=0x1,volatile-memdev=mem0.volatile"),
     *("-device", "cxl-type3,id=mem1,bus=rp1,sn=0x2,volatile-memdev=mem1.volatile"),
@@ -36,6 +38,7 @@ class Qemu:
 
     def __init__(self) -> None:
         self.devices = {"mem0": 1, "mem1": 2}
+        self.objects = ["node0.ram", "mem0.volatile", "mem0"]
         self.done: list[tuple[str, dict[str, Any]]] = []
         self.gone = False
 
@@ -45,6 +48,8 @@ class Qemu:
             raise GuestError("QEMU's monitor is gone")
         if command == "query-qmp-schema":
             return SCHEMA
+        if command == "qom-list" and named["path"] == "/objects":
+            return [{"name": name, "type": "child<memory-backend-ram>"} for name in self.objects]
         if command == "qom-list":
             others = [{"name": "rp0", "type": "child<cxl-rp>"}, {"name": "type", "type": "string"}]
             return [*others, *({"name": name, "type": "child<cxl-type3>"} for name in self.devices)]
@@ -55,6 +60,12 @@ class Qemu:
             del self.devices[named["id"]]
         if command == "human-monitor-command":
             words = dict(word.partition("=")[::2] for word in named["command-line"].split(","))
+            if named["command-line"].startswith("object_add "):
+                self.objects.append(words["id"])
+                return ""
+            memory = words["volatile-memdev"]
+            if memory not in self.objects or memory == "mem0.volatile":
+                return f"Error: memory backend {memory} can't be used multiple times.\r\n"
             self.devices[words["id"]] = int(words["sn"], 0)
             return ""
         if named.get("start") == 13:
@@ -136,9 +147,16 @@ def test_a_device_goes_and_comes_back_as_it_was(guest: Guest, ask: Ask) -> None:
     assert ask("plugged mem0") == "ok no"
     assert ask("unplug mem0") == "refused QEMU has no cxl-type3 device 'mem0'"
     assert ask("plug mem0") == "ok"
-    added = {"command-line": "device_add cxl-type3,id=mem0,bus=rp0,sn=0x1,volatile-memdev=mem0.volatile"}
-    assert guest.qmp.done[-1] == ("human-monitor-command", added)
+    added = [named["command-line"] for command, named in guest.qmp.done if command == "human-monitor-command"]
+    assert added == [
+        "object_add memory-backend-ram,id=mem0.volatile.2,size=512M",
+        "device_add cxl-type3,id=mem0,bus=rp0,sn=0x1,volatile-memdev=mem0.volatile.2",
+    ], "with memory of its own: QEMU does not give that of an unplugged device to another"
     assert ask("device 1") == "ok mem0"
+    assert (ask("unplug mem0"), ask("plug mem0")) == ("ok", "ok")
+    assert guest.qmp.objects[-1] == "mem0.volatile.3"
+    assert (ask("unplug mem1"), ask("plug mem1")) == ("ok", "refused Error: memory backend mem1.volatile"
+        " can't be used multiple times.")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -245,7 +263,7 @@ ASKING = """
 . "${0%/*}/../lib/host.sh"
 setup_program() { host_setup; need_command cxl-inject-poison; }
 case_asks() {
-	must device 2
+	must device 1
 	device=$reply
 	must inject "$device" cxl-inject-poison '{"start": 64, "length": 64}'
 	! host inject "$device" cxl-inject-poison '{"start": 13, "length": 64}' || fail "not refused"
@@ -266,7 +284,7 @@ def test_a_program_asks_and_is_answered(hosted: HostedLocalMachine, tmp_path: Pa
     assert results[1].reason == "the host refused 'unplug mem5': QEMU has no cxl-type3 device 'mem5'"
     assert results[2].reason == "this QEMU has no command cxl-inject-earthquake"
     assert [command for command, _ in hosted.qmp.done] == [
-        *("cxl-inject-poison", "cxl-inject-poison", "device_del", "human-monitor-command")
+        *("cxl-inject-poison", "cxl-inject-poison", "device_del", "human-monitor-command", "human-monitor-command")
     ]
 
 
