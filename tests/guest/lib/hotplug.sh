@@ -62,12 +62,14 @@ unplug() {
 }
 
 # vanish: out of the machine, and the kernel is not told. By the slot's control register (PCIe 6.0, 7.5.3.10): power
-# controller off and power indicator off, at which QEMU takes the device out (hw/pci/pcie.c).
+# controller off and power indicator off, at which QEMU takes the device out (hw/pci/pcie.c). Then as it was: pciehp does
+# nothing about a slot without power.
 vanish() {
 	defer plug_again
 	hotplug_control=$(($(pciconfig "$port" express 0x18.w)))
 	pciconfig "$port" express 0x18.w $((hotplug_control | 0x700))
 	wait_for 10 host_has_it_not
+	pciconfig "$port" express 0x18.w "$hotplug_control"
 }
 
 # The drivers are asked to let go of a device that answers nothing any more.
