@@ -24,6 +24,7 @@ from harness.values import CaseResult, Verdict
 WHOLE_PROGRAM = "*"  # stands for the program itself, where what is wrong is not one case's
 EXPECT_SPLAT = "expect-splat:"
 SPOILT = "spoilt:"
+HOST = "host:"  # a request (harness.suite.host_requests)
 
 _DIAGNOSTICS_LIMIT = 200
 _CONSOLE_SHOWN = 30
@@ -224,6 +225,8 @@ class Judge:
         self._note(text)
 
     def _diagnostic(self, said: str) -> None:
+        if said.startswith(HOST):
+            return  # as many as it likes, and none says why it failed
         self._note(said)
         if said.startswith(EXPECT_SPLAT) and self._running is not None:
             self._cases[self._running].announce(said.removeprefix(EXPECT_SPLAT))

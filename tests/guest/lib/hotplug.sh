@@ -6,9 +6,9 @@
 #	hotplug_setup			for setup_program: $memdev in a slot, $device, $pci, $port (the slot's port)
 #	unplug				the host asks for it (device_del); the guest lets it go, after the five seconds in which
 #					a press of the attention button can be taken back
-#	pull				it is gone already when the guest is asked to let it go
+#	pull				it is gone without a word
 #	plug				and back, as $memdev, which may have another name then
-#	swap				it is gone without a word, and another like it in its place
+#	swap				it is gone without a word, and another like it is in its place
 
 # addresses of the PCI device may be others when it comes back
 state() {
@@ -61,29 +61,32 @@ unplug() {
 	wait_for 30 host_has_it_not
 }
 
-# vanish: out of the machine, and the kernel is not told. By the slot's control register (PCIe 6.0, 7.5.3.10): power
-# controller off and power indicator off, at which QEMU takes the device out (hw/pci/pcie.c). Then as it was: pciehp does
-# nothing about a slot without power.
+# A device is gone before the kernel hears of it, by the slot's control register (PCIe 6.0, 7.5.3.10): with power
+# controller and power indicator off QEMU takes the device out (hw/pci/pcie.c); without interrupts of hot-plug the kernel
+# does not see that state. As the register is put back, it is told that the card is not present.
 vanish() {
 	defer plug_again
 	hotplug_control=$(($(pciconfig "$port" express 0x18.w)))
-	pciconfig "$port" express 0x18.w $((hotplug_control | 0x700))
+	pciconfig "$port" express 0x18.w $(((hotplug_control | 0x700) & ~0x20))
 	wait_for 10 host_has_it_not
+}
+
+kernel_is_told() {
 	pciconfig "$port" express 0x18.w "$hotplug_control"
 }
 
-# The drivers are asked to let go of a device that answers nothing any more.
 pull() {
 	vanish
-	write_file 0 "$slot/power"
-	memdev_is_gone || fail "$memdev is there though its slot has no power"
+	kernel_is_told
+	wait_for 60 memdev_is_gone
 }
 
-# Another device in the place of the one that vanished: what the kernel hears is that the card has changed.
+# Another device is in its place by then.
 swap() {
 	hotplug_before=$(stat -c %i "$cxl/$memdev/")
 	vanish
 	must plug "$device"
+	kernel_is_told
 	wait_for 60 memdev_is_another
 	wait_for 30 memdev_is_back
 }
