@@ -4,7 +4,7 @@
 
 HARNESS := .venv/bin/harness
 
-.PHONY: run test check unit tree vm bootstrap bench format clean
+.PHONY: run test check unit faults tree vm bootstrap bench format clean
 
 run: bootstrap
 	$(HARNESS) run $(ARGS)
@@ -14,7 +14,7 @@ test unit: export HARNESS_TESTS := 1
 test: bootstrap
 	ci/check all
 
-check unit tree vm: bootstrap
+check unit faults tree vm: bootstrap
 	ci/check $@
 
 bench: bootstrap
