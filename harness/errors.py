@@ -105,7 +105,8 @@ def shortage(reason: BaseException) -> EnvironmentFailure | None:
     """The error for what this machine has too little of (memory, processes, open files), or None for anything else."""
     number = reason.errno if isinstance(reason, OSError) else None
     unmapped = isinstance(reason, ImportError) and "failed to map segment" in str(reason)  # ld.so: a module's library
-    if isinstance(reason, MemoryError) or number == errno.ENOMEM or unmapped:
+    broken = isinstance(reason, SystemError) and "without exception set" in str(reason)  # CPython, out of memory
+    if isinstance(reason, MemoryError) or number == errno.ENOMEM or unmapped or broken:
         return EnvironmentFailure(
             "there is not enough memory for the harness", hint="is there a limit? `ulimit -v`, the cgroup's memory.max"
         )

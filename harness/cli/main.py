@@ -167,7 +167,7 @@ def _status() -> int:
     except OSError as reason:
         logging.getLogger(__name__).debug("", exc_info=True)
         show_error(disk_failure(reason, "while running this command"))
-    except (MemoryError, RuntimeError, ImportError) as reason:
+    except (MemoryError, RuntimeError, ImportError, SystemError) as reason:
         failure = shortage(reason)
         if failure is None:
             raise

@@ -71,6 +71,10 @@ class Monitor:
             self.close()
             connection.close()
             raise EnvironmentFailure(f"QEMU's monitor does not speak QMP as it should: {reason}") from reason
+        except BaseException:  # Ctrl-C
+            self.close()
+            connection.close()
+            raise
 
     @property
     def events(self) -> tuple[QmpEvent, ...]:
@@ -135,6 +139,10 @@ class Monitor:
                 await self._watcher
         with contextlib.suppress(Exception):
             await self._client.disconnect()
+        others = asyncio.all_tasks() - {asyncio.current_task()}  # of the library, where it was not yet connected
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _call(self, work: Coroutine[Any, Any, _Result], deadline: float) -> _Result:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -57,7 +57,7 @@ words = sys.argv[1:]
 if "--version" not in words and "stdio" not in words:
     words = [re.sub({old!r}, {new!r}, word) for word in words] + {more!r}
 os.environ.update({env!r})
-os.execv({argv!r}[0], [*{argv!r}, *words])
+os.execvp({argv!r}[0], [*{argv!r}, *words])
 """
 
 
@@ -166,12 +166,18 @@ class Running:
         return Outcome(status=status, text=self.text, data=self.bench.data, pid=self.child.pid)
 
 
-def qemu_with(bench: GuestBench, *, old: str = "(?!)", new: str = "", more: Sequence[str] = ()) -> Path:
-    """The usual QEMU, a pattern in its options replaced, others added, as a program for ``--qemu``."""
+def qemu_with(
+    bench: GuestBench, *, old: str = "(?!)", new: str = "", more: Sequence[str] = (), before: Sequence[str] = ()
+) -> Path:
+    """The usual QEMU, a pattern in its options replaced, others added, as a program for ``--qemu``.
+
+    ``before`` is a command that starts it.
+    """
     paths = default_paths(cache=bench.cache)
     usual = qemu_runtime.obtain("auto", paths=paths, store=Store(paths.cache), progress=Quiet())
     path = bench.folder / "qemu-system-x86_64"
-    values = {"old": old, "new": new, "more": list(more), "env": dict(usual.env), "argv": list(usual.argv)}
+    argv = [*before, *usual.argv]
+    values = {"old": old, "new": new, "more": list(more), "env": dict(usual.env), "argv": argv}
     path.write_text(WRAPPER.format(python=sys.executable, **values))
     path.chmod(0o755)
     return path
@@ -272,6 +278,13 @@ def link_off(bench: GuestBench, row: Fault, value: object) -> Outcome:
 def other_key(bench: GuestBench, row: Fault, value: object) -> Outcome:
     """The guest is given another key than the one that the harness has."""
     qemu = qemu_with(bench, old=r"file=(.*)/authorized_keys$", new=r"file=\1/topology")
+    bench.suite("true", seconds=10)
+    return bench.call(*RUN, "--qemu", str(qemu))
+
+
+def limited_qemu(bench: GuestBench, row: Fault, option: str) -> Outcome:
+    """QEMU has less than it needs of something (prlimit(1))."""
+    qemu = qemu_with(bench, before=["prlimit", option])
     bench.suite("true", seconds=10)
     return bench.call(*RUN, "--qemu", str(qemu))
 
@@ -398,6 +411,7 @@ GUEST_INJECTORS: dict[str, Callable[..., Outcome]] = {
     "harness stopped": stop_harness,
     "link off": link_off,
     "other key": other_key,
+    "qemu limited": limited_qemu,
     "clock": clock,
     "reader gone": reader_gone,
     "disk fills": disk_fills,

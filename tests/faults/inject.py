@@ -112,11 +112,16 @@ def tool(bench: Bench, name: str, text: str) -> Path:
 
 
 @contextmanager
-def stopped_at(bench: Bench, stage: str, argv: Sequence[str], **options: Any) -> Iterator[Started]:
+def stopped_at(
+    bench: Bench, stage: str, argv: Sequence[str], *, stubborn: bool = False, **options: Any
+) -> Iterator[Started]:
     """A run that has come to a stage and stays there until the block is left."""
     gate = bench.write("gate", "")
     reached = bench.folder / "gate.reached"
     prepare_gate(bench, stage, gate)
+    if stubborn:
+        script = bench.folder / "qemu" / "script"
+        script.write_text(f"stubborn; {script.read_text()}")
     started = Started(bench, argv, **options)
     if stage == "boot":
         started.wait_for(lambda: "waiting for nothing" in consoles(bench), "the guest's first line")
@@ -177,6 +182,15 @@ def send(bench: Bench, row: Fault, name: str) -> Outcome:
     return outcome
 
 
+def send_again(bench: Bench, row: Fault, name: str) -> Outcome:
+    """A signal, and once more while the harness waits for a QEMU that heeds nothing."""
+    with stopped_at(bench, row.stage, run_words(bench), stubborn=True) as started:
+        started.child.send_signal(signal.Signals[name])
+        time.sleep(1.0)  # of the three seconds that QEMU is given to quit
+        started.child.send_signal(signal.Signals[name])
+        return started.end()
+
+
 def kill_tool(bench: Bench, row: Fault, name: str) -> Outcome:
     """What the harness has started is killed (as the kernel does when memory runs out), not the harness."""
     before = untouched.descendants()
@@ -224,15 +238,13 @@ def memory(bench: Bench, row: Fault, more: int) -> Outcome:
 
 
 def processes(bench: Bench, row: Fault, number: int) -> Outcome:
-    """A user who may have ``number`` processes and threads. The superuser may have any, so root becomes nobody."""
-    argv = ["prlimit", f"--nproc={number}:{number}", *run_words(bench)]
-    if os.geteuid() == 0:
-        capability = (
-            "--inh-caps=+dac_override",
-            "--ambient-caps=+dac_override",
-        )  # to reach the test's files all the same
-        argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *capability, "--", *argv]
-    return bench.execute(argv)
+    """A user who may have ``number`` processes and threads, and has none yet. The superuser may have any number."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be a user who has no process yet")
+    user = str(64000 + number)
+    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")  # to reach the test's files all the same
+    argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *capability, "--"]
+    return bench.execute([*argv, "prlimit", f"--nproc={number}:{number}", *run_words(bench)])
 
 
 def environment(bench: Bench, row: Fault, changes: Mapping[str, str]) -> Outcome:
@@ -437,6 +449,7 @@ def working_folder_gone(bench: Bench, row: Fault, how: str) -> Outcome:
 
 INJECTORS: dict[str, Callable[..., Outcome]] = {
     "signal": send,
+    "signal, and again": send_again,
     "kill": kill_tool,
     "limit": limit,
     "memory": memory,
