@@ -181,17 +181,34 @@ class _Work:
     def begin(self, *, force: bool) -> list[str] | None:
         """Look what moved and begin a night; returns what did not where that is everything."""
         folder = make_dated_folder(self.desk.folder / "nights")
+        begun = False
+        try:
+            night = self._look(folder, force=force)
+            if not night.cells:
+                return night.unmoved
+            waiting = self._waiting(night)
+            plan.check_wall(self.matrix, plan.estimate(waiting, self.book, self.capacity), len(waiting))
+            if self.book.night is not None:
+                self._abandon(self.book.night)
+            self.book.night = night
+            self.desk.write()
+            begun = True
+        finally:
+            if not begun:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._tell_begin(night, len(plan.kernels(waiting)))
+        return None
+
+    def _look(self, folder: Path, *, force: bool) -> Night:
+        """The night that is due: the cells that moved, or all by ``force``."""
         last = self.book.night
         with self.view.looking() as progress:
             inputs = Inputs(self.matrix, folder=folder, paths=self.paths, store=self.store, progress=progress)
             found = inputs.look(self.todo.cells)
         prints = fingerprints(self.todo.cells, found, paths=self.paths)
         wanted = [cell for cell in self.todo.cells if force or self._is_due(cell, prints[cell.key])]
-        when = last.started if last is not None else 0.0
-        moved, unmoved = moves(found, last.inputs if last is not None else {}, when)
-        if not wanted:
-            shutil.rmtree(folder, ignore_errors=True)
-            return unmoved
+        before = last.inputs if last is not None else {}
+        moved, unmoved = moves(found, before, last.started if last is not None else 0.0)
         if last is not None and not moved and not force:
             moved = ["what the harness itself brings (code, guest tests, fragments), or cells that have no result yet"]
         night = Night(
@@ -206,19 +223,21 @@ class _Work:
         )
         for cell in wanted:
             self._refuse_unavailable(cell, night)
-        waiting = self._waiting(night)
-        plan.check_wall(self.matrix, plan.estimate(waiting, self.book, self.capacity), len(waiting))
-        self.book.night = night
-        self.desk.write()
-        number = len(plan.kernels(waiting))
-        self.view.say(
-            f"{self.matrix.path}: {len(wanted)} of {len(self.cells)} cells, {number} kernel{'s' if number != 1 else ''}"
-        )
-        for line in moved:
+        return night
+
+    def _tell_begin(self, night: Night, number: int) -> None:
+        kernels = f"{number} kernel{'s' if number != 1 else ''}"
+        self.view.say(f"{self.matrix.path}: {len(night.cells)} of {len(self.cells)} cells, {kernels}")
+        for line in night.moved:
             self.view.say(f"  moved      {line}")
-        for line in unmoved:
+        for line in night.unmoved:
             self.view.say(f"  unmoved    {line}", style="dim")
-        return None
+
+    def _abandon(self, night: Night) -> None:
+        """A night that is not gone on with: the runs that it cut off go when their time comes."""
+        for key, state in night.cells.items():
+            if state.status == "running":
+                self._drop(key, state)
 
     def take_up(self, night: Night) -> None:
         """Go on with an interrupted night: what was running waits again; a run that came to its end counts."""
