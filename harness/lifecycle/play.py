@@ -53,6 +53,9 @@ class Guests(Protocol):
     def spoil(self, reason: str) -> None:
         """The guest must not be used for anything else: the next :meth:`guest` is another one."""
 
+    def examined(self, *, crashed: bool) -> tuple[str, ...]:
+        """What a look at the guest finds, now that it crashed, hangs or is cut off, in lines."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -92,7 +95,8 @@ class Played:
 
 
 class Player:
-    """Plays sequences. ``played`` and ``model`` are those of the sequence that is on or has just ended.
+    """Plays sequences. ``played`` and ``model`` are those of the sequence that is on or has just ended; ``evidence`` is
+    what a look at the first guest found that crashed, hung or was lost.
 
     ``settle`` is how often to look at what is not as it should be, with which pauses. ``connect`` opens a session in a
     guest, ``tell`` gets a line for each step; with ``unplug`` devices are taken out of the machine, too.
@@ -110,6 +114,7 @@ class Player:
         self.sequences = 0
         self.steps = 0
         self.replaced = 0
+        self.evidence: tuple[str, ...] = ()
         self.settle: tuple[float, ...] = PATIENT
         self.history: list[Step] = []  # all that was played in this guest, those that undo included
         self._guests = guests
@@ -213,9 +218,11 @@ class Player:
             except GuestError as reason:
                 raise self._gone(Verdict.LOST, f"when all was undone: {reason.message}") from reason
 
-    def abandon(self) -> None:
-        """The sequence ended with a difference: another guest for the next."""
+    def abandon(self, found: Difference) -> None:
+        """The sequence ended with a difference: another guest for the next, after a look at the first that failed."""
         self._over = True
+        if not self.evidence and found.verdict in (Verdict.CRASH, Verdict.TIMEOUT, Verdict.LOST):
+            self.evidence = self._guests.examined(crashed=found.verdict is Verdict.CRASH)
         self._replace("a difference was found in it")
 
     def renew(self) -> None:
@@ -245,7 +252,7 @@ class Player:
                     self.play(step)
             self.finish()
         except Found as found:
-            self.abandon()
+            self.abandon(found.difference)
             return found.difference
         return None
 

@@ -171,7 +171,7 @@ class _Case:
         said = [f"seed {seed}: {player.sequences} sequences, {player.steps} steps in {spent:.1f} s"]
         if found is not None:
             played, history = tuple(player.played), tuple(player.history[-_HISTORY:])
-            player.abandon()
+            player.abandon(found)
             found, played, how = self._shrink(found, played, history)
             return self._failed(found, played, f"{how}; after {spent:.0f} s", said)
         if world.private:
@@ -236,7 +236,7 @@ class _Case:
         comment = [f"{self._program.full_name}:{self._case}: {found.reason}"]
         comment.append("In a guest: sh THIS. From the host: harness boot … --stdin -- sh -s <THIS")
         shell = self._floor.keep(f"{name}.sh", script(played, found, library=self._suite.library, comment=comment))
-        lines = [*said, how, *(f"step: {one.step}" for one in played), *found.lines[:_SHOWN]]
+        lines = [*said, *self._player.evidence, how, *(f"step: {one.step}" for one in played), *found.lines[:_SHOWN]]
         if shell is not None:
             lines.append(f"as a script: {shell}")
         if kept is not None:

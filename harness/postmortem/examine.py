@@ -26,7 +26,6 @@ from harness.postmortem.registers import Symbols, describe, parse
 from harness.postmortem.state import Evidence, Process, Ssh
 from harness.postmortem.state import describe as describe_state
 from harness.suite.machine import Examined
-from harness.values import CaseResult
 
 if TYPE_CHECKING:
     from harness.guest import Guest
@@ -80,9 +79,9 @@ class Examiner:
         self._write(guest, "hang.txt", [summary, *lines])
         return Examined(summary=summary, lines=tuple(lines))
 
-    def crash(self, guest: Any, result: CaseResult) -> Examined | None:
+    def crash(self, guest: Any, case: str) -> Examined | None:
         """A case crashed its guest's kernel; the guest may run on, or its machine has stopped."""
-        lines = self._dump(guest, result.name, "crash")
+        lines = self._dump(guest, case, "crash")
         return Examined(lines=tuple(lines)) if lines else None
 
     def boot(self, guest: Any, error: BootError) -> None:

@@ -102,7 +102,7 @@ class Attempt:
         require_feature: bool,
         on_start: Callable[[str], None],
         on_hang: Callable[[Machine, str], Examined | None],
-        on_crash: Callable[[Machine, CaseResult], Examined | None],
+        on_crash: Callable[[Machine, str], Examined | None],
         on_output: Callable[[Program, str], None],
         watch: Watch | None = None,
     ) -> None:
@@ -154,7 +154,7 @@ class Attempt:
                 if result.case in self.remaining:
                     self.remaining = tuple(case for case in self.remaining if case != result.case)
                 if result.verdict is Verdict.CRASH:
-                    result = _with_evidence(result, self._on_crash(self._machine, result))
+                    result = _with_evidence(result, self._on_crash(self._machine, result.name))
                 yield result
                 if left := self._left_by(result):
                     self.spoilt = self.spoilt or left
@@ -276,7 +276,8 @@ class Attempt:
         """The reason with what a look at the guest found; the evidence goes to the running case."""
         self._looking = True
         try:
-            found = self._on_hang(self._machine, self._judge.running or self._cases[-1])
+            case = self._judge.running or self._cases[-1]
+            found = self._on_hang(self._machine, f"{self._program.full_name}:{case}")
         finally:
             self._looking = False
         if found is None:

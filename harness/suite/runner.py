@@ -34,12 +34,12 @@ class Runner:
     ``fresh`` ends the guest that it is given and returns another one; without it a guest that is gone stays gone, and
     one that crashed but runs is used on. ``limits`` scale the deadlines. ``on_start`` hears of each case that begins
     (``suite/program:case``), ``on_hang`` of a guest and a case that are over their deadline, or cut off from us, before
-    anything is killed, ``on_crash`` of a guest and a case that crashed it; both say what they found. ``on_output``
+    anything is killed, ``on_crash`` of a guest and the case that crashed it; both say what they found. ``on_output``
     hears of each line that a program writes, as received (on another thread). With ``require_feature`` a skip is a
     failure. ``keep`` writes a file of a name to where the results go.
 
-    A program that runs from the host gets the runner itself: :meth:`guest`, :meth:`spoil`, :meth:`case_begins`,
-    :meth:`output`, :meth:`keep`, ``scale`` and ``require_feature`` are for it.
+    A program that runs from the host gets the runner itself: :meth:`guest`, :meth:`spoil`, :meth:`examined`,
+    :meth:`case_begins`, :meth:`output`, :meth:`keep`, ``scale`` and ``require_feature`` are for it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Runner:
         require_feature: bool = False,
         on_start: Callable[[str], None] | None = None,
         on_hang: Callable[[Machine, str], Examined | None] | None = None,
-        on_crash: Callable[[Machine, CaseResult], Examined | None] | None = None,
+        on_crash: Callable[[Machine, str], Examined | None] | None = None,
         on_output: Callable[[Program, str], None] | None = None,
         keep: Callable[[str, str], Path] | None = None,
     ) -> None:
@@ -62,6 +62,7 @@ class Runner:
         self.require_feature = require_feature
         self._keep = keep
         self._on_start = on_start or _ignore
+        self._case = ""  # of a program that runs from the host
         self._on_hang = on_hang or _ignore
         self._on_crash = on_crash or _ignore
         self._on_output = on_output or _ignore
@@ -178,8 +179,16 @@ class Runner:
         """The guest must not be used any more."""
         self._spoilt = self._spoilt or reason
 
+    def examined(self, *, crashed: bool) -> tuple[str, ...]:
+        """What a look at the guest finds, now that the case crashed it, or hangs or is cut off, in lines."""
+        if not crashed and not self.machine.alive:
+            return ()
+        found = (self._on_crash if crashed else self._on_hang)(self.machine, self._case)
+        return tuple(line for line in (found.summary, *found.lines) if line) if found is not None else ()
+
     def case_begins(self, name: str) -> None:
         """A case begins (``suite/program:case``)."""
+        self._case = name
         self._on_start(name)
 
     def output(self, program: Program, line: str) -> None:

@@ -160,6 +160,10 @@ class Floor:
     def spoil(self, reason: str) -> None:
         """It is not used any more."""
 
+    def examined(self, *, crashed: bool) -> tuple[str, ...]:
+        """A look at it."""
+        return (f"looked at, crashed: {crashed}",)
+
     def case_begins(self, name: str) -> None:
         """A case begins."""
 

@@ -18,7 +18,9 @@ def test_a_hang_says_in_its_reason_what_the_guest_did() -> None:
     machine = ScriptedMachine([*plan(1), Log(BEGIN + "a"), Log("[    1.5] the case's own"), Hang()])
 
     def look(guest: Any, case: str) -> Examined:
-        assert guest is machine and case == "a" and machine.kills == [], "something was killed before the look"
+        assert guest is machine and case == "demo/test_x:a" and machine.kills == [], (
+            "something was killed before the look"
+        )
         machine.console.say("[    2.000000] sysrq: Show Blocked State")
         machine.console.say("[    2.000001] what was asked for")
         return FOUND
@@ -61,8 +63,8 @@ def test_a_crash_has_what_was_found_with_its_own_lines() -> None:
     steps = [*plan(1), Log(BEGIN + "a"), *WARN, Log(END + "a"), Say("ok 1 a"), Exit(0)]
     crashed: list[str] = []
 
-    def look(_: Any, result: Any) -> Examined:
-        crashed.append(result.name)
+    def look(_: Any, case: str) -> Examined:
+        crashed.append(case)
         return Examined(lines=("memory dump: guests/1/vmcore",))
 
     (result,) = Runner(ScriptedMachine(steps), limits=QUICK, on_crash=look).run(program("a"))
@@ -86,3 +88,20 @@ def test_a_program_on_the_host_is_told_of_both_factors() -> None:
     runner = Runner(machine, limits=Limits(scale=2.0))
     assert runner.scale == 6.0
     assert list(runner.run(program("a")))
+
+
+def test_a_program_on_the_host_asks_for_a_look_by_itself() -> None:
+    asked: list[str] = []
+
+    def look(_: Any, case: str) -> Examined:
+        asked.append(case)
+        return FOUND
+
+    machine = ScriptedMachine()
+    runner = Runner(machine, limits=QUICK, on_hang=look)
+    runner.case_begins("lifecycle/drawn:seed_1")
+    assert runner.examined(crashed=False) == (FOUND.summary, *FOUND.lines)
+    assert runner.examined(crashed=True) == (), "nobody looks at crashes here"
+    machine.alive = False
+    assert runner.examined(crashed=False) == (), "a guest that is gone"
+    assert asked == ["lifecycle/drawn:seed_1"]

@@ -307,7 +307,7 @@ def test_case_over_its_deadline_and_the_rest() -> None:
     results = list(runner.run(program("a", "b", "c", timeout=5.0)))
     assert verdicts(results) == {"a": "PASS", "b": "TIMEOUT", "c": "PASS"}
     assert "0.5 s" in results[1].reason
-    assert hung == ["b"]
+    assert hung == ["demo/test_x:b"]
     assert first.kills and "kill -TERM" in first.kills[0]
 
 
