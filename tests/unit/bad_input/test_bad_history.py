@@ -130,7 +130,7 @@ def test_none_at_all(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("namespaces")
-@pytest.mark.parametrize("size", ["96k", "128k", "192k"])
+@pytest.mark.parametrize("size", ["128k", "192k"])
 def test_a_full_disk_and_the_run_goes_in_when_there_is_room(bench: Bench, size: str) -> None:
     assert bench("build").status == 0
     command = [sys.executable, "-m", "harness", "--data-dir", str(bench.folder / "disk"), "history"]
