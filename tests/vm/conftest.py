@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def command(data: Path, *words: str | Path) -> list[str]:
     return [sys.executable, "-m", "harness", "--data-dir", str(data), *map(str, words)]
 
 
+def environment(data: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """This one's, with a history of the test's own: the user's is not for runs of tests."""
+    return {**os.environ, "HARNESS_HISTORY": str(data / "history.sqlite"), **more}
+
+
 @pytest.fixture
 def harness(tmp_path: Path) -> Harness:
     """Run the command line to its end."""
@@ -33,7 +39,7 @@ def harness(tmp_path: Path) -> Harness:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env=environment(data, env or {}),
         ) as child:
             try:
                 text, _ = child.communicate(timeout=DEADLINE)
@@ -63,6 +69,7 @@ def interrupted(tmp_path: Path) -> Harness:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
+                env=environment(data, {}),
                 preexec_fn=_heed_interrupts,
             )
         try:

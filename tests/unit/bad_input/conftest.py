@@ -77,7 +77,8 @@ class Bench:
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         mine = {"HARNESS_PROJECT": str(self.project), "XDG_CONFIG_HOME": str(self.folder / "home")}
-        return {**os.environ, "PYTHONPATH": str(PROJECT), **mine, **self.env, **env}
+        outside = {name: value for name, value in os.environ.items() if name != "HARNESS_HISTORY"}
+        return {**outside, "PYTHONPATH": str(PROJECT), **mine, **self.env, **env}
 
     def __call__(self, *words: str | Path, **env: str) -> Outcome:
         return self.execute(self.argv(*words), **env)
