@@ -45,7 +45,7 @@ _MOST_OPEN = 32  # splats that are open at once; the oldest is ended where there
 _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows the first
 
 # Kinds whose message stands before the "cut here" of the BUG or WARNING that it explains, and how far before.
-_BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects", "sysfs")
+_BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects")
 _DUMP_LINES = 25
 _MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
 _LOCATED = ("warning", "bug")  # their lines say where in the source
