@@ -161,7 +161,6 @@ def execute(
         run.write()
         if reruns and recorder.failed_cases and not recorder.interrupted:
             run.rerun(reruns, view)
-            run.write()
     return folder, recorder.results()
 
 
@@ -298,7 +297,7 @@ class _Run:
             self.recorder.guest_seconds = time.monotonic() - started
 
     def rerun(self, times: int, view: View) -> None:
-        """Run what failed again. Whatever happens meanwhile, the verdicts of the run stay."""
+        """Run what failed again, and write what came out. Whatever happens meanwhile, the verdicts of the run stay."""
         try:
             rerun(
                 self.selections, times, recorder=self.recorder, view=view, judge=lambda one, to: self._judge([one], to)
@@ -309,6 +308,12 @@ class _Run:
             view.say(f"the rest is not run again: {error.message}", style="yellow")
         except OSError as reason:
             view.say(disk_failure(reason, "while running failed cases again").message, style="yellow")
+        except Exception as bug:
+            view.say(f"the rest is not run again: {_internal(bug, self.folder).message}", style="yellow")
+        try:
+            self.folder.write_results(self.recorder.results())
+        except HarnessError as error:
+            view.say(f"what came out of the reruns is not kept: {error.message}", style="yellow")
 
     def _judge(self, selections: Iterable[Selection], recorder: Recorder) -> Generator[CaseResult, None, None]:
         assert self.plan is not None and self.config is not None
