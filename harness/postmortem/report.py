@@ -113,14 +113,22 @@ def _source(prog: Program, function: str, lines: list[str]) -> str:
 
 
 def _crashed(prog: Program) -> Iterator[str]:
-    try:
-        thread = prog.crashed_thread()
-    except LookupError:
+    task = _panicked(prog)
+    if task is None:
         yield "none: the kernel did not panic"
         return
-    task = thread.object
     yield f"# panicked in {_task_name(task)}"
     yield from _stack(prog, task)
+
+
+def _panicked(prog: Program) -> Object | None:
+    """The task that panicked: drgn's own answer, else the one on the CPU that kernel/panic.c noted."""
+    try:
+        return prog.crashed_thread().object
+    except LookupError:
+        pass
+    cpu = prog["panic_cpu"].counter.value_()
+    return cpu_curr(prog, cpu) if cpu >= 0 else None
 
 
 def _running(prog: Program) -> Iterator[str]:

@@ -100,6 +100,7 @@ def test_mistakes_are_found_and_made_short(mistake: Mistake, verdict: Verdict, s
     (result,) = run(floor, seconds=9.0)
     assert result.verdict is verdict
     assert said in result.reason
+    assert ("looked at, crashed: True" in result.diagnostics) is (verdict is Verdict.CRASH)
     assert len(steps(floor)) <= most, steps(floor)
     assert floor.kept["lifecycle/seed_3.sh"].startswith("#!/bin/sh\n# SPDX")
 
