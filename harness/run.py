@@ -199,7 +199,7 @@ def judge(
     """
     outputs = _Outputs(recorder.folder)
     policy = DumpPolicy(when=profile.dump, limit=profile.dump_limit_mib << 20)
-    examiner = Examiner(policy, again=lambda case: with_debug_info(command, case))
+    examiner = Examiner(policy, paths=paths, again=lambda case: with_debug_info(command, case))
 
     def heard(program: Program, text: str) -> None:
         examiner.heard()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BootError
+from harness.paths import Paths
 from harness.postmortem import dump, look, sysrq, triage
 from harness.postmortem.registers import Symbols, describe, parse
 from harness.postmortem.state import Evidence, Process, Ssh
@@ -60,8 +61,9 @@ class Examiner:
     """Looks into the guests of a run; ``again`` gives the command that runs a case on a kernel with debug
     information."""
 
-    def __init__(self, policy: DumpPolicy, *, again: Callable[[str], str]) -> None:
+    def __init__(self, policy: DumpPolicy, *, paths: Paths, again: Callable[[str], str]) -> None:
         self._policy = policy
+        self._paths = paths
         self._again = again
         self._dumped: list[Any] = []  # guests that were, or whose turn is over
         self._last_line = time.monotonic()
@@ -174,7 +176,13 @@ class Examiner:
         if vmlinux is None:
             return [*lines, "no triage: this kernel has no debug information"]
         try:
-            found = triage.write(done.path, vmlinux, guest.folder / triage.FILE, deadline=_TRIAGE_SECONDS * factor)
+            found = triage.write(
+                done.path,
+                vmlinux,
+                guest.folder / triage.FILE,
+                paths=self._paths,
+                deadline=_TRIAGE_SECONDS * factor,
+            )
         except triage.NoTriage as reason:
             return [*lines, f"no triage: {reason}"]
         return [*lines, f"triage: {place}/{triage.FILE}", *(f"triage: {fact}" for fact in found)]

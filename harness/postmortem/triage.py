@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The triage report of a dump: drgn in a process of its own, with a deadline, since a dump is a guest's word."""
+"""The triage report of a dump: drgn in the sandbox, with a deadline, since a dump is a guest's word."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from harness import sandbox
 from harness.display import printable
 from harness.errors import HarnessError
+from harness.paths import Paths
 from harness.process import run
 
 FILE = "triage.txt"
@@ -19,11 +21,13 @@ class NoTriage(Exception):
     """There is no report, for the reason in the message."""
 
 
-def write(dump: Path, vmlinux: Path, target: Path, *, deadline: float) -> tuple[str, ...]:
+def write(dump: Path, vmlinux: Path, target: Path, *, paths: Paths, deadline: float) -> tuple[str, ...]:
     """Write the report on a dump; returns its summary, a line a fact. Raises :class:`NoTriage`."""
     argv = [sys.executable, "-m", "harness.postmortem.report", str(dump), str(vmlinux)]
     try:
-        done = run(argv, deadline=deadline, check=False, env={"PYTHONPATH": _packages(), "DEBUGINFOD_URLS": None})
+        within = sandbox.enclosure(paths, writable=[], hide=False)
+        environment = {"PYTHONPATH": _packages(), "PYTHONDONTWRITEBYTECODE": "1", "DEBUGINFOD_URLS": None}
+        done = run(argv, deadline=deadline, check=False, env=environment, within=within)
     except HarnessError as error:
         raise NoTriage(error.message) from error
     text = printable(done.text, limit=_LONGEST)

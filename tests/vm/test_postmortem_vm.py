@@ -42,8 +42,8 @@ def guest(planned: Planner, prepared: Prepared, tmp_path: Path) -> Iterator[Gues
 
 
 @pytest.fixture
-def examiner() -> Examiner:
-    return Examiner(DumpPolicy(), again=lambda case: f"harness run --case {case}")
+def examiner(prepared: Prepared) -> Examiner:
+    return Examiner(DumpPolicy(), paths=prepared.paths, again=lambda case: f"harness run --case {case}")
 
 
 def test_one_guest_in_each_state(guest: Guest, examiner: Examiner) -> None:
