@@ -280,7 +280,7 @@ class _Run:
         finally:
             self._keep_inputs()
         self.config = built.config
-        self.decoder = Decoder(built.kernel)
+        self.decoder = Decoder(built.kernel, paths=self.paths)
         self.selections = (*self.todo.selections, *self._selftests(built, self.machine))
         if not self.selections:
             raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")

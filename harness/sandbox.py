@@ -54,7 +54,7 @@ WARNING = (
 
 _FIX = (
     "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; "
-    "in a container: --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+    "in a container: --privileged, or a --security-opt for each of seccomp, apparmor and systempaths (=unconfined)"
 )
 
 

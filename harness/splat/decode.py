@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from harness import sandbox
 from harness.errors import HarnessError
-from harness.process import run, which
+from harness.paths import Paths
+from harness.process import Enclosure, run, which
 from harness.splat.stack import parse_symbol
 from harness.values import Crash, Frame, Kernel
 
@@ -26,10 +28,14 @@ NO_DEBUG_INFORMATION = "this kernel has no debug information, so there are no li
 
 
 class Decoder:
-    """Decodes splats of one kernel; its symbols are read once, when the first comes."""
+    """Decodes splats of one kernel; its symbols are read once, when the first comes.
 
-    def __init__(self, kernel: Kernel) -> None:
+    With ``paths`` addr2line, which reads a file that a stranger's build made, runs in the sandbox.
+    """
+
+    def __init__(self, kernel: Kernel, *, paths: Paths | None = None) -> None:
         self._kernel = kernel
+        self._paths = paths
         self._addresses: dict[str, list[int]] | None = None
         self._sorted: list[int] = []
 
@@ -45,7 +51,7 @@ class Decoder:
 
     def _frames(self, frames: Sequence[Frame], debug: Path) -> tuple[Frame, ...]:
         addresses = {one: address for one in frames if (address := self._address(one)) is not None}
-        lines = _addr2line(debug, list(dict.fromkeys(addresses.values()))) if addresses else {}
+        lines = _addr2line(debug, list(dict.fromkeys(addresses.values())), self._paths) if addresses else {}
         found: list[Frame] = []
         for one in frames:
             *inlined, last = lines.get(addresses.get(one, -1)) or [("", "")]
@@ -82,12 +88,13 @@ def _symbols(system_map: Path) -> dict[str, list[int]]:
     return found
 
 
-def _addr2line(debug: Path, addresses: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+def _addr2line(debug: Path, addresses: Sequence[int], paths: Paths | None) -> dict[int, list[tuple[str, str]]]:
     """Address → (function, file:line), the innermost of inlined ones first; nothing for an address that has no line."""
     if which("addr2line") is None:
         raise OSError("addr2line is not installed (binutils)")
     argv: list[str | Path] = ["addr2line", "-a", "-f", "-i", "-e", debug, *(f"{address:#x}" for address in addresses)]
-    return parse_addr2line(run(argv, deadline=_SECONDS).text)
+    within = sandbox.enclosure(paths, writable=[], readable=[debug.parent]) if paths is not None else Enclosure()
+    return parse_addr2line(run(argv, deadline=_SECONDS, within=within).text)
 
 
 def parse_addr2line(text: str) -> dict[int, list[tuple[str, str]]]:

@@ -11,6 +11,7 @@ import pytest
 
 from harness import process
 from harness.display import crash_lines
+from harness.paths import Paths
 from harness.splat import SplatScanner
 from harness.splat.decode import NO_DEBUG_INFORMATION, Decoder, parse_addr2line
 from harness.splat.stack import parse_symbol, stack
@@ -78,10 +79,12 @@ def size(kernel: Kernel, name: str) -> int:
     return next(address for address in known if address > at) - at
 
 
-def test_a_call_has_the_line_of_the_call_and_what_was_inlined_comes_first(kernel: Kernel) -> None:
+def test_a_call_has_the_line_of_the_call_and_what_was_inlined_comes_first(kernel: Kernel, tmp_path: Path) -> None:
     known = size(kernel, "deepest")
     frames = [Frame(function="deepest", symbol=f"deepest+{offset:#x}/{known:#x}") for offset in range(known)]
-    decoded = Decoder(kernel).decoded(crash(*frames)).frames
+    paths = Paths(project=tmp_path, cache=tmp_path, data=tmp_path)
+    decoded = Decoder(kernel, paths=paths).decoded(crash(*frames)).frames
+    assert decoded == Decoder(kernel).decoded(crash(*frames)).frames
     pairs = [
         [(frame.function, frame.location, frame.inlined) for frame in pair] for pair in itertools.pairwise(decoded)
     ]
