@@ -157,11 +157,14 @@ def qemu_failure(guest: Guest) -> EnvironmentFailure:
     """The error for a QEMU that ended before the guest ran: what it wrote, and the command."""
     said = guest.qemu_log.read_bytes()[-8192:].decode("utf-8", "replace").splitlines()
     status = guest.exit_status
+    no_seccomp = any("-sandbox" in line for line in said)  # its error names the option
+    hint = "this QEMU was built without seccomp, its own sandbox; take another one with --qemu"
     return EnvironmentFailure(
         f"QEMU did not start: {describe_exit(status) if status is not None else 'it runs'}",
         details=said[-15:],
         command=guest.plan.argv,
         log=guest.qemu_log,
+        hint=hint if no_seccomp else None,
     )
 
 

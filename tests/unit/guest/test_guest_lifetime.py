@@ -170,7 +170,15 @@ def test_a_qemu_that_refuses_its_options_shows_why(fake_plan: Planner, paths: Pa
     with pytest.raises(EnvironmentFailure, match="QEMU did not start: exit status 1") as caught:
         boot(fake_plan("", program=refusing), paths, tmp_path / "run")
     assert caught.value.details == ("qemu-system-x86_64: -device nonsense: not a valid device",)
-    assert caught.value.command is not None
+    assert caught.value.command is not None and caught.value.hint is None
+
+
+def test_a_qemu_without_seccomp_is_named(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    refusing = tmp_path / "refusing.py"
+    refusing.write_text("import sys\nsys.exit('qemu: -sandbox support is not enabled in this QEMU binary')\n")
+    with pytest.raises(EnvironmentFailure, match="QEMU did not start: exit status 1") as caught:
+        boot(fake_plan("", program=refusing), paths, tmp_path / "run")
+    assert "without seccomp" in str(caught.value.hint)
 
 
 def test_a_qemu_that_is_not_there(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
