@@ -134,7 +134,12 @@ def opened(session: Session, *, catch_up: bool = True) -> History:
     history = History(place)
     if catch_up:
         try:
-            catch_up_with(history, session.paths.runs)
+            with session.stage("history") as progress:
+
+                def tell(done: int, total: int) -> None:
+                    progress.update("runs that are not in it yet", done=done, total=total)
+
+                catch_up_with(history, session.paths.runs, tell=tell)
         except HarnessError as reason:
             click.echo(f"warning: not all runs are in the history: {reason.message}", err=True)
     return history

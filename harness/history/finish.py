@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -42,12 +43,24 @@ def note(folder: RunFolder, place: Place | None, *, runs: Path, busy: float = BU
     return Noted(classified=classified)
 
 
-def catch_up(history: History, runs: Path, *, seconds: float | None = None) -> int:
-    """Import finished runs of a folder of runs that are not there yet; how many. Stops after about ``seconds``."""
+def catch_up(
+    history: History,
+    runs: Path,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Import finished runs of a folder of runs that are not there yet; how many. Stops after about ``seconds``.
+
+    ``tell`` hears of how many were looked at, and how many there are.
+    """
     until = None if seconds is None else time.monotonic() + seconds
-    new = 0
-    for some in chunks(pending(history, runs), _AT_A_TIME):
+    found = pending(history, runs)
+    new = done = 0
+    for some in chunks(found, _AT_A_TIME):
         new += import_folders(history, some).new
+        done += len(some)
+        tell(done, len(found))
         if until is not None and time.monotonic() >= until:
             break
     return new
