@@ -119,6 +119,7 @@ def shortage(reason: BaseException) -> EnvironmentFailure | None:
     return None
 
 
+_KILLED = 128 + 9
 _SHORT = re.compile(
     r"^[^|\"]*(?:[Cc]annot fork|Resource temporarily unavailable|[Cc]annot allocate memory|[Oo]ut of memory(?:[, ].*)?"
     r"|virtual memory exhausted.*|Too many open files(?: in system)?)[.)]?$"
@@ -128,13 +129,15 @@ _SHORT = re.compile(
 def shortage_said(lines: Iterable[str], *, status: int = 1) -> EnvironmentFailure | None:
     """The error for a program that failed for want of memory, processes or files, by its own words; or None.
 
-    ``status`` is its exit status (negative: the signal that ended it, which no program of ours does to itself). Lines
-    that a compiler quotes from a source do not count.
+    ``status`` is its exit status (negative, or 137 from a shell or a sandbox: the signal that ended it, which no
+    program of ours does to itself). Lines that a compiler quotes from a source do not count.
     """
     said = list(lines)
-    if status < 0:
+    if status < 0 or status == _KILLED:
         return EnvironmentFailure(
-            f"it was ended by signal {-status}", details=said[-5:], hint="did this machine run out of memory? see dmesg"
+            f"it was ended by signal {-status if status < 0 else status - 128}",
+            details=said[-5:],
+            hint="did this machine run out of memory? see dmesg",
         )
     for line in said:
         if _SHORT.match(line):

@@ -37,6 +37,7 @@ _PASSED = (
 )  # fmt: skip
 
 _TERM_GRACE_SECONDS = 5.0
+_LINGER_SECONDS = 5.0
 _TAIL_LINES = 20
 
 
@@ -336,11 +337,15 @@ def _pump(
     sink: IO[bytes] | None,
     on_line: Callable[[str], None] | None,
 ) -> tuple[bytes, bytes]:
-    """Feed standard input and read both outputs until both are closed. Raises TimeoutExpired past ``until``."""
+    """Feed standard input and read both outputs until both are closed, or nothing comes after the command's end.
+
+    What a command that was killed has left behind may hold them open. Raises TimeoutExpired past ``until``.
+    """
     assert popen.stdout is not None and popen.stderr is not None
     collected: dict[int, bytearray] = {popen.stdout.fileno(): bytearray(), popen.stderr.fileno(): bytearray()}
     partial: dict[int, bytearray] = {fd: bytearray() for fd in collected}
     to_write = memoryview(stdin) if isinstance(stdin, bytes) else memoryview(b"")
+    quiet = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for fd in collected:
             selector.register(fd, selectors.EVENT_READ)
@@ -351,7 +356,12 @@ def _pump(
             remaining = until - time.monotonic()
             if remaining <= 0:
                 raise subprocess.TimeoutExpired(popen.args, 0)
-            for key, _ in selector.select(min(remaining, 1.0)):
+            ready = selector.select(min(remaining, 1.0))
+            if ready or popen.poll() is None:
+                quiet = time.monotonic()
+            elif time.monotonic() - quiet > _LINGER_SECONDS:
+                break
+            for key, _ in ready:
                 fd = key.fd
                 if fd not in collected:
                     to_write = _write_some(fd, to_write)

@@ -27,22 +27,17 @@ from tests.unit.bad_input.conftest import DEADLINE, Bench, Outcome
 
 HERE = Path(__file__).resolve().parent
 
-# A program of the PATH that stops when it is called with certain words, as long as the gate is closed.
-GATED = """#!/bin/sh
-case " $* " in
-*"{words}"*)
-	if [ -e "{gate}" ]; then
-		: >"{gate}.reached"
-		while [ -e "{gate}" ]; do sleep 0.05; done
-	fi
-	;;
-esac
-{then}
+# Waits as long as the gate is closed. It can be seen from within the sandbox, as it lies in a folder of the PATH; that
+# somebody waits shows in the list of processes.
+WAIT = """[ ! -e "{gate}" ] || sh -c 'while [ -e "$1" ]; do sleep 0.05; done' waits-at-the-gate "{gate}"
 """
 
-# The same as a "source" of the stub tree: it runs as a grandchild of make.
-GATED_SOURCE = """if [ -e "{gate}" ]; then : >"{gate}.reached"; while [ -e "{gate}" ]; do sleep 0.05; done; fi
-echo gated >"$2"
+# A program of the PATH that waits when it is called with certain words.
+GATED = """#!/bin/sh
+case " $* " in *"{words}"*)
+{wait};;
+esac
+{then}
 """
 
 
@@ -116,8 +111,8 @@ def stopped_at(
     bench: Bench, stage: str, argv: Sequence[str], *, stubborn: bool = False, **options: Any
 ) -> Iterator[Started]:
     """A run that has come to a stage and stays there until the block is left."""
-    gate = bench.write("gate", "")
-    reached = bench.folder / "gate.reached"
+    gate = bench.write("tools/gate", "")
+    bench.env["PATH"] = f"{gate.parent}:{os.environ['PATH']}"
     prepare_gate(bench, stage, gate)
     if stubborn:
         script = bench.folder / "qemu" / "script"
@@ -132,7 +127,10 @@ def stopped_at(
         gate.unlink()
         started.wait_for(lambda: waits_for_a_reader(started.child.pid), "the report")
     else:
-        started.wait_for(reached.exists, f"the stage {stage}")
+        started.wait_for(
+            lambda: any("waits-at-the-gate" in words for words in untouched.descendants().values()),
+            f"the stage {stage}",
+        )
     try:
         yield started
     finally:
@@ -144,12 +142,13 @@ def prepare_gate(bench: Bench, stage: str, gate: Path) -> None:
     if stage in words:
         name = "make" if stage == "config" else "git"
         then = f'exec {shutil.which(name)} "$@"'
-        tool(bench, name, GATED.format(words=words[stage], gate=gate, then=then))
-    elif stage == "build":
-        bench.write("linux/mm/zswap.c", GATED_SOURCE.format(gate=gate))
+        tool(bench, name, GATED.format(words=words[stage], wait=WAIT.format(gate=gate), then=then))
+    elif stage == "build":  # a "source" of the stub tree is a script: it runs as a grandchild of make
+        bench.write("linux/mm/zswap.c", WAIT.format(gate=gate) + 'echo gated >"$2"\n')
     elif stage == "image":
         shutil.rmtree(bench.cache / "store" / image.KIND)
-        tool(bench, "mmdebstrap", GATED.format(words="", gate=gate, then="echo 'E: offline' >&2; exit 100"))
+        then = "echo 'E: offline' >&2; exit 100"
+        tool(bench, "mmdebstrap", GATED.format(words="", wait=WAIT.format(gate=gate), then=then))
         bench.env["HARNESS_DEBIAN_MIRROR"] = "http://mirror.invalid/debian"
     elif stage in ("boot", "report"):
         bench.qemu(f"say waiting for nothing; gate {gate}; say harness-init: failed: nothing here; exit 0")
@@ -330,7 +329,7 @@ def damage(bench: Bench, row: Fault, what: Mapping[str, str]) -> Outcome:
         else:
             flipped = bytes([content[0] ^ 1]) + content[1:]
             path.write_bytes(flipped if what["how"] == "flipped" else content[: len(content) // 2])
-        (bench.folder / "gate").unlink()
+        (bench.folder / "tools/gate").unlink()
         return started.end()
 
 
@@ -338,7 +337,7 @@ def removed(bench: Bench, row: Fault, name: str) -> Outcome:
     """Somebody removes a folder of the cache by hand while a run is at a stage."""
     with stopped_at(bench, row.stage, run_words(bench)) as started:
         shutil.rmtree(bench.cache / name)
-        (bench.folder / "gate").unlink()
+        (bench.folder / "tools/gate").unlink()
         outcome = started.end()
     if name in (".", "store"):
         seed_image(bench)
@@ -352,18 +351,18 @@ def holder_dies(bench: Bench, row: Fault, name: str) -> Outcome:
         started.wait_for(lambda: "waiting for another run" in started.text, "the waiting")
         holder.child.send_signal(signal.Signals[name])
         holder.child.wait(DEADLINE)
-        (bench.folder / "gate").unlink()
+        (bench.folder / "tools/gate").unlink()
         return started.end()
 
 
 def at_once(bench: Bench, row: Fault, number: int) -> Outcome:
     """Runs at the same time on one cache: each with the whole path, one kernel built."""
-    made = bench.folder / "made"
-    bench.write("linux/mm/zswap.c", f'echo once >>"{made}"; sleep 0.5; echo slow >"$2"\n')
+    bench.write("linux/mm/zswap.c", 'echo once >>made; sleep 0.5; echo slow >"$2"\n')
     runs = [Started(bench, run_words(bench)) for _ in range(number)]
     outcomes = [run.end() for run in runs]
     for outcome in outcomes:
         assert outcome.status == row.status and all(text in outcome.text for text in row.says), outcome.text
+    (made,) = bench.cache.glob("worktrees/*/build-*/*/made")
     assert made.read_text() == "once\n", "the kernel was built more than once"
     assert len(outcomes[0].runs) == number
     return outcomes[0]
@@ -395,7 +394,7 @@ def clock(bench: Bench, row: Fault, seconds: int) -> Outcome:
     with stopped_at(bench, row.stage, run_words(bench), more_env=env) as started:
         step.write_text(str(seconds))
         time.sleep(0.2)
-        (bench.folder / "gate").unlink()
+        (bench.folder / "tools/gate").unlink()
         return started.end()
 
 

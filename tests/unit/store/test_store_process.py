@@ -66,6 +66,12 @@ def test_the_deadline_holds_when_a_grandchild_keeps_the_pipe(tmp_path: Path) -> 
     assert time.monotonic() - started < 8
 
 
+def test_a_command_whose_child_keeps_the_pipe_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LINGER_SECONDS", 0.2)
+    done = process.run(["sh", "-c", "sleep 600 & echo said; exit 3"], deadline=300, check=False)
+    assert (done.returncode, done.text) == (3, "said\n")
+
+
 def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_TERM_GRACE_SECONDS", 0.2)
     with process.spawn(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]) as child:

@@ -42,8 +42,9 @@ def test_what_a_compiler_says_of_a_source_is_no_shortage(line: str) -> None:
     assert shortage_said([line]) is None
 
 
-def test_a_program_that_was_killed_is_not_to_blame() -> None:
-    found = shortage_said([], status=-9)
+@pytest.mark.parametrize("status", [-9, 137])
+def test_a_program_that_was_killed_is_not_to_blame(status: int) -> None:
+    found = shortage_said([], status=status)
     assert found is not None and "signal 9" in found.message
 
 
