@@ -53,6 +53,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dump: str = "auto"
     dump_limit_mib: int = 2048
     sandbox: bool = True
+    followed_source: str = ""
+    followed_series: str = ""
 
     def __post_init__(self) -> None:
         if self.timeout_scale <= 0:

@@ -58,12 +58,13 @@ def _run(manifest: Manifest, results: Results, place: str) -> dict[str, Any]:
     labels = around.get("series") or {}
     config = decides.get("config") or {}
     topology = (decides.get("topology") or {}).get("name") or profile["topology"]
-    name = labels.get("name") or profile["series"]
+    name = profile.get("followed_series") or labels.get("name") or profile["series"]
+    spec = profile.get("followed_source") or profile["source"]
     fragments = list(config.get("fragments") or profile["config"])
     accel = decides.get("accel", "")
     number, failure = counts(results.cases), results.failure
     guest = decides.get("guest") or {}
-    followed = [profile["source"], name, profile["patches"], sorted(profile["config"]), topology, accel, guest]
+    followed = [spec, name, profile["patches"], sorted(profile["config"]), topology, accel, guest]
     return {
         "uid": value_digest(results.run, host, started)[:32],
         "name": _text(results.run, 80),
@@ -81,7 +82,7 @@ def _run(manifest: Manifest, results: Results, place: str) -> dict[str, Any]:
         "cell": value_digest(followed)[:12],
         "host": _text(host),
         "harness": _text(decides["harness"]),
-        "source": _text(profile["source"]),
+        "source": _text(spec),
         "version": _text(source.get("version", "")),
         "base": str(source.get("commit", ""))[:64],
         "series": _text(name),

@@ -138,9 +138,14 @@ def series_name(cell: Cell) -> str:
 
 
 def pinned(cell: Cell, inputs: Mapping[str, Input]) -> Profile:
-    """The cell's profile with what its source and its series stand for tonight."""
+    """The cell's profile with what its source and its series stand for tonight, and what they are followed as."""
+    source, series = inputs[source_name(cell)].pinned, inputs[series_name(cell)].pinned
     return structs.replace(
-        cell.profile, source=inputs[source_name(cell)].pinned, series=inputs[series_name(cell)].pinned
+        cell.profile,
+        source=source,
+        series=series,
+        followed_source=cell.profile.source if source != cell.profile.source else "",
+        followed_series=cell.series if series != cell.profile.series else "",
     )
 
 

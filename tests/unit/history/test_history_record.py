@@ -154,3 +154,18 @@ def test_twenty_runs_end_at_once_in_a_history_that_is_not_there_yet(place: Place
     assert (done.returncode, done.stderr.decode()) == (0, "")
     found = content(place)
     assert len(found["run"]) == 20 and len(found["outcome"]) == 6000 and len(found["test_case"]) == 300
+
+
+def test_a_pinned_run_is_followed_as_what_it_was_pinned_from(past: Past) -> None:
+    from harness.history.rows import rows
+
+    manifest, results = past.values({"cxl/test_a:one": "PASS"}, series="one")
+    before = rows(manifest, results, place="x")
+    around = manifest.circumstances
+    around["profile"] |= {"source": "debian:6.12=6.12.1-1", "followed_source": "debian:6.12"}
+    pinned = rows(manifest, results, place="x")
+    assert (pinned.run["cell"], pinned.run["source"]) == (before.run["cell"], "debian:6.12")
+    around["series"] |= {"name": "v2-posted"}
+    assert rows(manifest, results, place="x").run["cell"] != before.run["cell"]
+    around["profile"] |= {"followed_series": "one"}
+    assert rows(manifest, results, place="x").run["cell"] == before.run["cell"]

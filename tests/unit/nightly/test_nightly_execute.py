@@ -45,6 +45,8 @@ def test_a_cell_is_run_with_what_its_branch_stood_for(bench: Bench) -> None:
     profiles = [tomllib.loads(file.read_text()) for file in (folder / "profiles").glob("*.toml")]
     commit = process.run(("git", "rev-parse", "main"), cwd=bench.stub, deadline=60).text.strip()
     assert {one["source"] for one in profiles} == {f"git:{bench.stub}@{commit}"}
+    assert {one["followed_source"] for one in profiles} == {f"git:{bench.stub}@main"}
+    assert {one["followed_series"] for one in profiles} == {""}, "a named series is what it is"
 
 
 def test_nothing_moved_means_nothing_built(bench: Bench) -> None:
