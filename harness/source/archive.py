@@ -28,9 +28,13 @@ from harness.store import disk_failure
 
 _SECONDS = 1800.0
 _PIPE = 1 << 20
-_MAX_MEMBERS = 2_000_000
-_MAX_FILE = 1 << 30
-_MAX_TOTAL = 40 << 30
+# a kernel has some 92,000 members and 1.5 GiB, its largest file 20 MiB
+_MAX_MEMBERS = 1_000_000
+_MAX_FILE = 256 << 20
+_MAX_TOTAL = 10 << 30
+_MAX_HEADER = 1 << 20  # of a name or of extended attributes, which tarfile reads whole
+_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK)  # fmt: skip
 _MAGIC = (
     (b"\xfd7zXZ\x00", ("xz", "-T0", "-dc")),
     (b"\x1f\x8b", ("gzip", "-dc")),
@@ -41,6 +45,15 @@ _MAGIC = (
 
 class _NoCommonFolder(Exception):
     """The members do not lie in one top folder after all."""
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own description is not larger than any."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 @dataclass(slots=True)
@@ -113,8 +126,15 @@ def _commit_header(ref: str) -> bytes:
 def _members(stream: IO[bytes], sink: IO[bytes], *, strip: bool, progress: Progress, name: str) -> _Count:
     count = _Count()
     top: bytes | None = None
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIPE, errorlevel=2) as archive:
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIPE, errorlevel=2, tarinfo=_Member) as archive:
         for member in archive:
+            count.members += 1
+            count.size += member.size
+            if count.members > _MAX_MEMBERS or member.size > _MAX_FILE or count.size > _MAX_TOTAL:
+                raise UserError(f"{name} is larger than any kernel ({member.name[:200]!r})", hint=_AGAIN)
+            if count.members % 4000 == 0:
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers each
+                progress.update("importing the source", done=count.members, total=_expected(count.members))
             parts = _parts(member, name)
             if not parts:
                 continue
@@ -123,9 +143,6 @@ def _members(stream: IO[bytes], sink: IO[bytes], *, strip: bool, progress: Progr
                 if parts[0] != top or (len(parts) == 1 and not member.isdir()):
                     raise _NoCommonFolder
                 parts = parts[1:]
-            count.members += 1
-            if count.members % 4000 == 0:
-                progress.update("importing the source", done=count.members, total=_expected(count.members))
             if parts and not member.isdir():
                 _file(archive, member, b"/".join(parts), sink, count, name, strip=strip)
     while stream.read(_PIPE):  # what follows the end mark: padding, and the check of the decompressor
@@ -159,9 +176,6 @@ def _file(
     *,
     strip: bool,
 ) -> None:
-    count.size += member.size
-    if count.members > _MAX_MEMBERS or member.size > _MAX_FILE or count.size > _MAX_TOTAL:
-        raise UserError(f"{name} is larger than any kernel ({path.decode('utf-8', 'replace')})", hint=_AGAIN)
     if member.isreg():
         content = archive.extractfile(member)
         assert content is not None

@@ -201,7 +201,8 @@ def _fetch(request: Request, ours: Repository, place: str, ref: str, commit: str
         wants = (commit,) if is_object_name(ref) else (commit, ref)
         for number, want in enumerate(wants):
             done = ours.git(
-                "fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", *history,
+                "fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no",
+                "--filter=blob:none", *history,
                 remote, want,
                 user_config=True, deadline=_FETCH_SECONDS, on_line=on_line, check=number == len(wants) - 1,
                 failure=failure, hint=hint,

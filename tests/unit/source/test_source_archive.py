@@ -17,6 +17,7 @@ from harness import source
 from harness.errors import EnvironmentFailure, UserError
 from harness.paths import Paths
 from harness.repository import Repository
+from harness.source import archive
 from harness.source.kind import archives
 from harness.store import Store
 from harness.values import Tree
@@ -123,8 +124,8 @@ def test_cut_between_two_members_of_a_plain_tar(tmp_path: Path, obtain: Obtain) 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         cut = archive.getmembers()[3].offset
     (tmp_path / "l.tar").write_bytes(data[:cut])
-    with tarfile.open(tmp_path / "l.tar") as archive:
-        assert len(archive.getmembers()) == 3  # Python takes it for whole: what the check is for
+    with tarfile.open(tmp_path / "l.tar") as plain:
+        assert len(plain.getmembers()) == 3  # Python takes it for whole: what the check is for
     with pytest.raises(UserError, match="cut short"):
         obtain(f"tarball:{tmp_path}/l.tar")
 
@@ -148,6 +149,35 @@ def test_hostile_members(bad: tuple[tarfile.TarInfo, bytes], tmp_path: Path, obt
     with pytest.raises(UserError, match=r"leads out|device|hard link"):
         obtain(f"tarball:{write(tmp_path / 'l.tar', [*kernel_members(), bad])}")
     assert left_behind(paths) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [member(f"linux-6.12/d{number}", kind=tarfile.DIRTYPE) for number in range(300)],
+        [member(f"linux-6.12/f{number}", b"") for number in range(300)],
+        [member("linux-6.12/huge", bytes(1 << 20))],
+        [member(f"linux-6.12/large{number}", bytes(1 << 19)) for number in range(30)],
+        [member("linux-6.12/" + "n" * (3 << 20), b"")],
+        [member("linux-6.12/link", kind=tarfile.SYMTYPE, link="n" * (3 << 20))],
+    ],
+    ids=["folders", "files", "file", "all", "name", "link"],
+)
+def test_more_than_any_kernel(
+    bad: Members, tmp_path: Path, obtain: Obtain, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit, value in {"_MAX_MEMBERS": 200, "_MAX_FILE": (1 << 20) - 1, "_MAX_TOTAL": 8 << 20}.items():
+        monkeypatch.setattr(archive, limit, value)
+    with pytest.raises(UserError, match=r"larger than any kernel|a header of 3145\d+ bytes"):
+        obtain(f"tarball:{write(tmp_path / 'l.tar', [*kernel_members(), *bad])}")
+    assert left_behind(paths) == []
+
+
+def test_thousands_of_members(tmp_path: Path, obtain: Obtain) -> None:
+    more = [member(f"linux-6.12/f{number}", b"%d" % number) for number in range(9000)]
+    tree = obtain(f"tarball:{write(tmp_path / 'l.tar', [*kernel_members(), *more])}")
+    files = Repository(tree.repository).ls_tree(tree.commit)
+    assert len([name for name in files if name.startswith("f")]) == 9000
 
 
 def test_digest_right_wrong_and_known_without_the_file(tmp_path: Path, obtain: Obtain) -> None:
