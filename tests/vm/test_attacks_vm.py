@@ -136,6 +136,7 @@ def test_qemu_listens_on_the_loopback_only_and_is_confined(planned: Planner, pat
 
 def judged(harness: Harness, project: Path, suite: str, action: str) -> Outcome:
     add_suite(project, suite, action)
+    (project / "tests" / "guest" / suite / "settings").write_text("timeout=240\n")
     outcome = harness("run", "--suite", suite, env={"HARNESS_PROJECT": str(project)})
     assert outcome.results["verdict"] != "PASS" and outcome.status == 1, outcome.text
     assert "\x1b" not in outcome.text and "\x1b" not in (outcome.folder / "results.json").read_text()
@@ -182,9 +183,9 @@ def test_forged_marks_and_results_do_not_hide_a_crash(harness: Harness, faulty: 
 
 
 FLOOD = (
-    "head -c 3000000 /dev/urandom >/dev/ttyS0; printf '\\033]0;x\\007\\033[2J\\033[31m\\n' >/dev/ttyS0; "
-    "head -c 9000000 /dev/zero | tr '\\0' x; echo; "
-    "yes 'ok 2 flood' | head -n 300000; yes \"$(printf '\\033[31m# red')\" | head -c 3000000; "
+    "head -c 400000 /dev/urandom >/dev/ttyS0; printf '\\033]0;x\\007\\033[2J\\033[31m\\n' >/dev/ttyS0; "
+    "head -c 5000000 /dev/zero | tr '\\0' x; echo; "
+    "yes 'ok 2 flood' | head -n 100000; yes \"$(printf '\\033[31m# red')\" | head -c 1000000; "
     "echo c >/proc/sysrq-trigger; sleep 60"
 )
 
