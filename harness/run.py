@@ -16,6 +16,7 @@ from typing import IO
 
 from harness import guest, kselftest, pipeline
 from harness.again import one_case, with_debug_info
+from harness.display import printable
 from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage
 from harness.guest import Guest
 from harness.lifecycle import suite as lifecycle
@@ -43,6 +44,7 @@ from harness.values import CaseResult, KernelConfig, QemuPlan
 from harness.worktrees import check_cache
 
 _DEBUG = "debuginfo"  # the fragment
+_KEPT_LIMIT = 16 << 20  # bytes of a guest's kernel log, which has no more
 _DMESG_SECONDS = 20.0
 _MEMINFO_SECONDS = 20.0
 _OUTPUT_LIMIT = 64 << 20
@@ -470,8 +472,7 @@ class _Guests:
                 f"{again}{self._plan.topology}, {self._plan.accel}, ssh port {self._guest.ssh_port}{slow}{said}"
             )
         with suppress(HarnessError):  # what the kernel left over, before any test
-            text = self._guest.run("cat /proc/meminfo", deadline=_MEMINFO_SECONDS).stdout
-            self._folder.write(f"guests/{self._number}/meminfo.txt", text)
+            self._keep("meminfo", "cat /proc/meminfo", _MEMINFO_SECONDS)
         return self._guest
 
     def _boot(self, folder: Path, progress: Progress) -> Guest:
@@ -483,7 +484,12 @@ class _Guests:
         """End the guest; not ``hurried``, its kernel log is fetched before."""
         if self._guest is not None and self._guest.alive and not hurried:
             with suppress(HarnessError):
-                text = self._guest.run("dmesg", deadline=_DMESG_SECONDS).stdout
-                self._folder.write(f"guests/{self._number}/dmesg.txt", text)
+                self._keep("dmesg", "dmesg", _DMESG_SECONDS)
         self._guest = None
         self._stack.close()
+
+    def _keep(self, name: str, command: str, deadline: float) -> None:
+        """What a command in the guest says, as a text file that a terminal can be shown."""
+        assert self._guest is not None
+        text = self._guest.run(command, deadline=deadline, output_limit=_KEPT_LIMIT).stdout
+        self._folder.write(f"guests/{self._number}/{name}.txt", printable(text, limit=_KEPT_LIMIT))
