@@ -346,6 +346,8 @@ class _Gate:
         said += [f"fixed: {name}" for name in fixed]
         known = sum(one.change == "fails as on the base" for one in changes)
         said += [f"{known} cases fail on the base as well"] if known else []
+        if len(self.head.samples) == 1 and any(one.change.speaks_against for one in changes):
+            said.append("each side ran once: --repeat tells a case that fails now and then from one that always does")
         if 0 < len(self.head.samples) < repeats_needed():
             said.append(f"times are not judged: that takes --repeat {repeats_needed()}")
         return said

@@ -134,6 +134,7 @@ def test_a_case_that_fails_on_the_head_alone(bench: Bench, paths: Paths) -> None
     _, report = gate(bench, paths, series(bench, ": one\n"), {None: [head]})
     assert not report.ready and kinds(report) == [Kind.CASE]
     assert report.reasons[0].message == "smoke/test_one:two: PASS on the base, FAIL on the head: was it"
+    assert any(one.startswith("each side ran once: --repeat tells") for one in report.remarks)
 
 
 def test_a_case_that_fails_on_the_base_as_well_is_told_and_not_held_against_the_head(
