@@ -154,4 +154,5 @@ def _show_plan(found: Any, expected: Any, *, as_json: bool) -> None:
             f"  {one.cell.title:<{width}}  kernel {numbers[one.kernel]}, {len(one.run.cases)} cases, "
             f"{one.memory_mib} MiB, about {duration(one.seconds)}{last}"
         )
-    click.echo(f"about {duration(expected.wall)}, of which {duration(expected.builds)} of builds")
+    builds = f", and {duration(expected.builds)} of builds unless they are in the cache" if expected.builds else ""
+    click.echo(f"about {duration(expected.wall - expected.builds)}{builds}")

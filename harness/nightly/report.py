@@ -102,11 +102,9 @@ class NightReport:
         new = sum(bad.kind == "new" for one in ran for bad in one.bad)
         said = f"{good} of {len(ran)} cell{'s' if len(ran) != 1 else ''} passed"
         said += f", {new} new failure{'s' if new != 1 else ''}" if new else ""
-        missed = sum(
-            one.word not in ("as before",) and one.state is not None and one.state.status != "done" for one in ran
-        )
-        said += f", {missed} not run" if missed else ""
-        return f"[nightly {self.matrix.name}] {self.verdict}: {said}{' (interrupted)' if self.interrupted else ''}"
+        left = sum(one.state is not None and one.state.status != "done" for one in ran)
+        said += f", {left} not run" if left else ""
+        return f"[nightly {self.matrix.name}] {'interrupted' if self.interrupted else self.verdict}: {said}"
 
 
 def report(

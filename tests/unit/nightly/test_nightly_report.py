@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -159,3 +160,7 @@ def test_the_view_redraws_or_says(bench: Bench) -> None:
     view.say("a line \x1b[31mof a guest")
     view.close()
     assert shown.getvalue() == "a line of a guest\n"
+
+
+def test_an_interrupted_night_says_so(found: NightReport) -> None:
+    assert dataclasses.replace(found, interrupted=True).title.startswith("[nightly stub] interrupted: 2 of 9 cells")
