@@ -364,13 +364,20 @@ def _subject(repository: Repository, commit: str) -> str:
 
 
 def _run_command(judge: Judge, profile: Profile, *more: str) -> str:
-    """The command that shows what a point makes of the case."""
-    series = ["--series", profile.series]
-    place = ["--source", profile.source, *series, *more]
-    config = [word for one in profile.config for word in ("--config", one)]
+    """The command that shows what a point makes of the case; what the named profile says already is not in it."""
+    known = profiles.load(judge.profile_name, paths=judge.paths)
+    words = ["--profile", judge.profile_name] if judge.profile_name != "default" else []
+    for option, mine, theirs in (
+        ("--source", profile.source, known.source),
+        ("--series", profile.series, known.series),
+    ):
+        words += [option, mine] if mine != theirs else []
+    words += more
+    if profile.config != known.config:
+        words += [word for one in profile.config for word in ("--config", one)]
     if judge.case == BUILD:
-        return shlex.join(["harness", "build", *place, *config])
-    machine = ["--topology", profile.topology]
+        return shlex.join(["harness", "build", *words])
+    words += ["--topology", profile.topology] if profile.topology != known.topology else []
     if judge.case == BOOT:
-        return shlex.join(["harness", "boot", *place, *config, *machine, "--", "true"])
-    return shlex.join(["harness", "run", *place, *config, *machine, "--suite", judge.case])
+        return shlex.join(["harness", "boot", *words, "--", "true"])
+    return shlex.join(["harness", "run", *words, "--suite", judge.case])

@@ -29,7 +29,8 @@ Execute = Callable[[RunPlan], tuple[RunFolder, Results]]
 class Judge:
     """Asks a kernel about a case: ``case`` as ``--suite`` takes it, or ``build`` or ``boot`` for the kernel itself.
 
-    A case is run up to ``repeat`` times, each in a fresh guest, and fails if it ever does.
+    A case is run up to ``repeat`` times, each in a fresh guest, and fails if it ever does. ``profile_name`` is that
+    of the profile that the user named, for the command that shows the answer.
     """
 
     case: str
@@ -37,6 +38,7 @@ class Judge:
     paths: Paths
     store: Store
     view: View
+    profile_name: str = "default"
     command: tuple[str, ...] = ()
     execute: Execute | None = None
 

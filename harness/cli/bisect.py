@@ -99,7 +99,13 @@ def _judge(session: Session, flags: dict[str, Any], view: Any) -> Any:
 
     words = ("harness", *sys.argv[1:])
     return Judge(
-        case=flags["case"], repeat=flags["repeat"], paths=session.paths, store=session.store, view=view, command=words
+        profile_name=flags["profile_name"],
+        case=flags["case"],
+        repeat=flags["repeat"],
+        paths=session.paths,
+        store=session.store,
+        view=view,
+        command=words,
     )
 
 
