@@ -80,6 +80,7 @@ class Splat:
     closed: bool = False
     cut_here: bool = False  # it has the mark that a WARNING or BUG line follows
     located: bool = False  # that line has come
+    cut_off: bool = False  # it ended with a mark of the harness, perhaps another writer's, in its midst
     traced: bool = False  # a stack of its own has begun
     last_time: float | None = None
     _count: int = 0  # its lines, kept or not
@@ -184,7 +185,7 @@ class SplatScanner:
 
     def _take(self, number: int, time: float | None, caller: str | None, text: str) -> Splat | None:
         if CASE_MARK.match(text):
-            self.flush()
+            self._mark(caller)
             return None
         rule = _rule_of(text)
         key = self._key(caller, text)
@@ -198,6 +199,14 @@ class SplatScanner:
             tail._add(text, time)
             return None
         return self._begin(number, time, key, text, rule)
+
+    def _mark(self, caller: str | None) -> None:
+        """A mark of the harness ends what its writer said, and what nobody is known to have said."""
+        self._asked_for = False
+        for key in (caller, None):
+            if (splat := self._open.get(key)) is not None:
+                splat.cut_off = True
+                self._close(splat)
 
     def _key(self, caller: str | None, text: str) -> str | None:
         """Whose splat a line may belong to: its caller's; without one, or as a backtrace asked of a CPU, the latest."""
@@ -216,7 +225,7 @@ class SplatScanner:
         if tail is None:
             return None
         if rule is not None:
-            return tail if rule.epilogue else None
+            return tail if rule.epilogue or (rule.consequence and tail.cut_off) else None
         if REMAINS.match(text) or DETAILS.match(text):
             return tail
         one_more = not tail.traced or tail.kind in _MANY_STACKS

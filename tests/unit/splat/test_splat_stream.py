@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import pytest
@@ -235,8 +236,11 @@ def test_another_cpus_backtrace_is_part_of_what_asked_for_it() -> None:
 
 def test_a_mark_in_the_midst_does_not_give_the_rest_to_the_next_case() -> None:
     mark = "[    4.000002][  T200] harness: case begin a/b:c"
-    (splat,) = scan(*BUG[:4], mark, *BUG[4:])
-    assert splat.kind == "bug"
+    for at in range(2, len(BUG)):
+        for nobody in (False, True):  # a kernel that does not name the writer
+            lines = [*BUG[:at], mark, *BUG[at:]]
+            splats = scan(*(re.sub(r"\]\[ +T\d+\]", "]", line) if nobody else line for line in lines))
+            assert [splat.kind for splat in splats] == ["bug"], (at, nobody)
 
 
 def test_titles_of_some_lines() -> None:
