@@ -75,6 +75,7 @@ case_swap_of_an_idle_device() {
 swapped() {
 	hotplug_region "$1"
 	swap
+	wait_for 20 region_is_let_go
 	expect_file "$cxl/$region/commit" 0
 	is_unbound "$region"
 	attached_again "$1"
@@ -93,6 +94,7 @@ case_swap_with_an_online_private_region() {
 	private_bind
 	cxl_online "$region"
 	swap
+	wait_for 20 region_is_let_go
 	expect_file "$cxl/$region/commit" 0
 	is_unbound "$region"
 	expect_node "$node" none "after the device is another"

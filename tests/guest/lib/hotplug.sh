@@ -131,6 +131,7 @@ hotplug_region() {
 # detached: what the kernel leaves of a region whose device is gone: no target, not committed, no driver. Its users give
 # the name back (the deferred clean-up deletes it).
 detached() {
+	wait_for 20 region_is_let_go
 	[ -e "$cxl/$region" ] || fail "$region went with the device"
 	expect_file "$cxl/$region/commit" 0
 	hotplug_position=0
@@ -141,6 +142,13 @@ detached() {
 		hotplug_position=$((hotplug_position + 1))
 	done
 	is_unbound "$region"
+}
+
+region_is_let_go() {
+	[ ! -e "$cxl/$region/driver" ] || return 1
+	for hotplug_each in "$cxl/$region"/dax_region*; do
+		[ ! -e "$hotplug_each" ] || return 1
+	done
 }
 
 # attached_again KIND: the device can be what it was: a region with memory that holds what is written to it

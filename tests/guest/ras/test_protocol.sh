@@ -192,16 +192,23 @@ recovery_is_over() {
 	grep -q 'AER: device recovery' "$KTAP_TMP/log"
 }
 
-# recovered: wait until the device is as before. $limit is what the kernel could not do itself: cxl_mem_probe() refuses
-# while the work that its own removal has begun is pending (drivers/cxl/mem.c), which it is where no reset takes time.
+# recovered: wait until the device is as before. $limit is what the kernel could not do itself: cxl_slot_reset() attaches
+# the driver again while the work that its own removal has begun is still to be done (detach_work in drivers/cxl/mem.c
+# and core/memdev.c), so that the probe is refused (EBUSY), or what it made is undone at once.
 recovered() {
 	wait_for 30 recovery_is_over
-	limit=
-	if grep -q "cxl_mem $memdev: probe with driver cxl_mem failed with error -16" "$KTAP_TMP/log"; then
-		limit="$memdev is left without its driver (cxl_mem_probe() is EBUSY in the slot_reset of its own removal)"
-		write_file "$memdev" /sys/bus/cxl/drivers/cxl_mem/bind
-	fi
-	wait_for 30 is_back
+	limit='' recovered_tries=0
+	sleep 1 # for that work
+	until is_back; do
+		recovered_tries=$((recovered_tries + 1))
+		if [ "$recovered_tries" -eq 20 ]; then
+			limit="$memdev is left without its driver ($(sed -n 's/.*\(AER: device recovery.*\)/\1/p' "$KTAP_TMP/log"))"
+			outcome write_file "$memdev" /sys/bus/cxl/drivers/cxl_mem/bind
+			note "$limit; bound by hand: $outcome"
+		fi
+		[ "$recovered_tries" -lt 60 ] || fail "$limit, and cannot be bound by hand: $outcome"
+		sleep 0.2
+	done
 }
 
 # uncorrectable TYPE…: inject them together, the header of each 16 numbers from 0x100 times its place on
