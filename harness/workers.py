@@ -89,8 +89,9 @@ class Running:
 
     def look(self) -> None:
         """See whether it has its turn by now."""
-        if self.waits and self.job.turns is not None and _has_turn(self.job.turns, self.child.pid):
-            self.waits, self.started = False, time.monotonic()
+        since = _turn_of(self.job.turns, self.child.pid) if self.waits and self.job.turns is not None else None
+        if since is not None:
+            self.waits, self.started = False, time.monotonic() - max(0.0, time.time() - since)
 
     @property
     def last_line(self) -> str:
@@ -140,9 +141,10 @@ def turn(folder: Path) -> Iterator[None]:
         yield
 
 
-def _has_turn(folder: Path, pid: int) -> bool:
-    """Whether a process has, or had, a turn."""
-    return any(file.read_bytes() == b"%d\n" % pid for file in folder.iterdir())
+def _turn_of(folder: Path, pid: int) -> float | None:
+    """Since when a process has its turn, in seconds since the epoch; None where it has had none."""
+    mine = b"%d\n" % pid
+    return next((file.stat().st_mtime for file in folder.iterdir() if file.read_bytes() == mine), None)
 
 
 def _ours(stream: IO[bytes]) -> bool:

@@ -65,6 +65,11 @@ class CellReport:
         return self.state is None or self.state.good
 
     @property
+    def ran(self) -> bool:
+        """Whether it came to an end in a run of its own."""
+        return self.state is not None and self.state.status == "done" and bool(self.state.run) and not self.state.like
+
+    @property
     def counts(self) -> str:
         """How many cases have which verdict."""
         return " ".join(f"{number} {name}" for name, number in (self.state.counts if self.state else {}).items())
@@ -203,7 +208,7 @@ def _table(found: NightReport) -> list[str]:
     width = max(len(one.cell.title) for one in found.cells)
     lines = []
     for one in found.cells:
-        spent = duration(one.state.seconds) if one.state is not None and one.state.seconds else ""
+        spent = duration(one.state.seconds) if one.state is not None and one.ran else ""
         said = one.counts or one.said
         lines.append(
             f"  {one.word:<9} {one.cell.title:<{width}}  {said}{'  ' if said and spent else ''}{spent}".rstrip()
