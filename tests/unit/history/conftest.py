@@ -152,9 +152,11 @@ class Postgres:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.socket), "fsync": "off",
                     "max_connections": "60", "shared_buffers": "16MB"}  # fmt: skip
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        # the server goes with a test session that is killed
+        tied = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
         with open(self.folder / "log", "ab") as log:
             self.server = subprocess.Popen(
-                [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *words],
+                [*tied, str(self.programs / "postgres"), "-D", str(self.folder / "data"), *words],
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user,
             )  # fmt: skip
         until = time.monotonic() + _START_SECONDS
