@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.splat import SPLATS, Splat, SplatScanner, case_mark
 
-RECORDED = Path(__file__).parent / "recorded"
+SAMPLES = Path(__file__).parent / "samples"  # by the kernel's source, four recorded in a guest; real crashes: logs/
 
 # file → kind, title, first telling frames
 KNOWN = {
@@ -43,11 +43,11 @@ KNOWN = {
     "unknown-trace": ("unknown", "a call trace of no known kind, after: frobnicator: something odd", "frobnicate"),
 }  # fmt: skip
 
-NONE = ("quiet", "sysrq")  # recorded in a guest
+NONE = ("quiet", "sysrq")  # recorded in a guest, like oom-recorded and panic-recorded
 
 
 def lines(name: str) -> list[str]:
-    return (RECORDED / f"{name}.txt").read_text().splitlines()
+    return (SAMPLES / f"{name}.txt").read_text().splitlines()
 
 
 def scan(text: list[str]) -> list[Splat]:
@@ -58,7 +58,7 @@ def scan(text: list[str]) -> list[Splat]:
 
 
 def test_every_sample_is_in_the_table() -> None:
-    assert {file.stem for file in RECORDED.glob("*.txt")} == {*KNOWN, *NONE}
+    assert {file.stem for file in SAMPLES.glob("*.txt")} == {*KNOWN, *NONE}
 
 
 @pytest.mark.parametrize("name", KNOWN)
