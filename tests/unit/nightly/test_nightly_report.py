@@ -41,7 +41,7 @@ def test_the_text_fits_a_mail(found: NightReport, golden: Callable[[Path, str], 
     said = text(found)
     said = re.sub(r"\d{8}-\d{6}-\w{5}", "RUN", said)
     said = re.sub(r"\([0-9a-f]{12}\)", "(COMMIT)", said)
-    said = re.sub(r"\d+\.\d s|\b\d+ s\b", "N s", said)
+    said = re.sub(r"(\d+ h )?(\d+ min )?\b\d+(\.\d)? s\b", "N s", said)
     said = re.sub(r"\w{3} \d+ \w{3} \d{4} \d\d:\d\d", "DAY", said)
     said = re.sub(r"as on .*", "as on DAY", said)
     golden(Path(__file__).parent / "golden/summary.txt", said)
