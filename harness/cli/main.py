@@ -143,6 +143,8 @@ def main() -> NoReturn:
         status = _NOT_READ
     except KeyboardInterrupt:
         status = _INTERRUPTED
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # all is done; what comes now must not change the status
     _forget_unwritten()
     sys.exit(status)
 

@@ -234,7 +234,7 @@ def signal_run(bench: GuestBench, row: Fault, name: str) -> Outcome:
 
 def signal_qemu(bench: GuestBench, row: Fault, name: str) -> Outcome:
     """A signal to QEMU while the case runs, or while the guest boots."""
-    bench.suite("sleep 100", seconds=10)
+    bench.suite("sleep 100", seconds=5)
     running = bench.start(*RUN)
     running.wait_for(BEGUN if row.stage == "suite" else "Linux version")
     os.kill(running.qemu, signal.Signals[name])

@@ -52,7 +52,7 @@ class Started:
             self.child = subprocess.Popen(
                 argv,
                 cwd=bench.folder,
-                env=bench.environment(settings.pop("more_env", {})),
+                env=bench.environment({"PYTHONFAULTHANDLER": "1"} | settings.pop("more_env", {})),
                 preexec_fn=default_signals,
                 **settings,
             )
@@ -77,6 +77,8 @@ class Started:
         try:
             status = self.child.wait(DEADLINE)
         except subprocess.TimeoutExpired:
+            self.child.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER: it says where
+            time.sleep(1)
             self.child.kill()
             self.child.wait()
             pytest.fail(f"the command hangs: {self.text}")

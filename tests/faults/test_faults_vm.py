@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ def guest_faults() -> list[Any]:
 
 
 @pytest.fixture
-def guests(tmp_path: Path) -> GuestBench:
+def guests(tmp_path: Path) -> Iterator[GuestBench]:
+    untouched.adopt_orphans()
+    before = untouched.descendants()
     bench = GuestBench(tmp_path, default_paths().cache)
     bench.prepare()
-    return bench
+    yield bench
+    untouched.survivors(before, patience=0)  # of a test that failed in the middle
 
 
 @pytest.mark.parametrize("row", guest_faults())
 def test_fault(guests: GuestBench, row: Fault) -> None:
-    untouched.adopt_orphans()
     before = untouched.take(places(guests))
     ((name, value),) = row.inject.items()
     outcome = GUEST_INJECTORS[name](guests, row, value)

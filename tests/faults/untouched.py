@@ -132,15 +132,15 @@ def locked_files(cache: Path) -> list[Path]:
     return found
 
 
-def survivors(before: Mapping[int, str]) -> list[str]:
+def survivors(before: Mapping[int, str], *, patience: float | None = None) -> list[str]:
     """The processes that were not there before and do not end by themselves in time; they are ended."""
-    until = time.monotonic() + _GONE_SECONDS
+    until = time.monotonic() + (_GONE_SECONDS if patience is None else patience)
     while (left := descendants().keys() - before.keys()) and time.monotonic() < until:
         time.sleep(0.02)
     found = []
     for pid, command in descendants().items():
         if pid in left:
-            found.append(" ".join(["process", str(pid), command, *ports(pid)]))
+            found.append(" ".join(["process", str(pid), command[:300], *ports(pid)]))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     return found
@@ -165,5 +165,5 @@ def _files_left(places: Places, pid: int) -> Iterator[tuple[str, Path]]:
 
 def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:300]
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     return "(gone)"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_all_pass() -> None:
     results = list(runner.run(program("a", "b")))
     assert verdicts(results) == {"a": "PASS", "b": "PASS"}
     assert started == ["demo/test_x:a", "demo/test_x:b"]
+
+
+def test_time_in_which_nobody_looked_is_on_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.suite.attempt._LOOK_SECONDS", 0.3)
+    results = []
+    steps = passing("a", "b", "c")
+    brief = dataclasses.replace(program("a", "b", "c"), timeout=1.0)
+    for result in Runner(ScriptedMachine(steps), limits=QUICK).run(brief):
+        results.append(result)
+        time.sleep(1.5)  # Ctrl-Z, or a terminal that takes nothing
+    assert verdicts(results) == {"a": "PASS", "b": "PASS", "c": "PASS"}
 
 
 def test_command_names_cases_only_when_not_all() -> None:
