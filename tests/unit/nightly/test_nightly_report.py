@@ -18,9 +18,12 @@ from kcidb_io import schema
 
 from harness import nightly
 from harness.cli.main import cli
+from harness.history.place import Place
 from harness.nightly import kcidb
 from harness.nightly.files import junit, page, write
+from harness.nightly.remember import of_history
 from harness.nightly.report import NightReport, as_data, text
+from tests.unit.history.conftest import Past
 from tests.unit.nightly.conftest import Bench
 
 
@@ -164,3 +167,16 @@ def test_the_view_redraws_or_says(bench: Bench) -> None:
 
 def test_an_interrupted_night_says_so(found: NightReport) -> None:
     assert dataclasses.replace(found, interrupted=True).title.startswith("[nightly stub] interrupted: 2 of 9 cells")
+
+
+def test_a_history_that_is_away_costs_the_night_nothing(bench: Bench) -> None:
+    found, trouble = of_history(["20260101-000000-00000"], Place(url="postgresql://x@127.0.0.1:1/x"), paths=bench.paths)
+    assert found == {} and trouble.startswith("the history is not complete: ")
+
+
+def test_the_history_says_what_is_new(bench: Bench) -> None:
+    past = Past(bench.paths.runs)
+    runs = [past.run({"cxl/test_a:one": verdict}, topology="direct") for verdict in ("PASS", "PASS", "FAIL")]
+    found, trouble = of_history([runs[-1].name], Place(file=bench.root / "history.sqlite"), paths=bench.paths)
+    assert trouble == ""
+    assert found[runs[-1].name].failures["cxl/test_a:one"].kind == "flaky", "the same inputs passed"
