@@ -48,6 +48,9 @@ def examiner(prepared: Prepared) -> Examiner:
 
 def test_one_guest_in_each_state(guest: Guest, examiner: Examiner) -> None:
     time.sleep(6)  # until its boot is no longer its last output
+    until = time.monotonic() + 120
+    while guest.console.idle_seconds < 6 and time.monotonic() < until:
+        time.sleep(0.2)
     resting = examiner.hang(guest, "a/b:c")
     assert resting.summary.startswith("the guest is stuck: it waits and does nothing ("), resting
     assert "SSH answers, sysrq answers" in resting.summary
