@@ -327,13 +327,15 @@ def shorten(headline: str) -> str:
     text = re.sub(r"\b(?:0x)?[0-9a-f]{8,16}\b", "…", text)
     text = re.sub(r"\bpfn:[0-9a-f]+", "pfn:…", text)
     text = re.sub(r"\[#\d+\]", "", text)
+    text = re.sub(r"(?<![\w.])/\S*/([\w.-]+\.[chS]:)", r"\1", text)  # of a module built somewhere
     return re.sub(r"\s+", " ", text).strip()[:200]
 
 
 def _belongs(current: Splat, rule: Rule) -> bool:
     """Whether a line of this kind explains the open splat: the WARNING or BUG line below its "cut here"."""
     if rule.kind in _LOCATED:
-        return current.cut_here and not current.located
+        message = current.kind in ("refcount", *_BEFORE_CUT) and current._count <= _DUMP_LINES
+        return (current.cut_here or message) and not current.located
     return (current.kind, rule.kind) in (("hungtask", "lockdep"), ("slab", "slab"))
 
 
