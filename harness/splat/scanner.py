@@ -326,6 +326,7 @@ def shorten(headline: str) -> str:
     text = re.sub(r"\+0x[0-9a-f]+/0x[0-9a-f]+", "", text)
     text = re.sub(r"\b(?:0x)?[0-9a-f]{8,16}\b", "…", text)
     text = re.sub(r"\bpfn:[0-9a-f]+", "pfn:…", text)
+    text = re.sub(r": [0-9a-f]{4} \[#\d+\].*$", "", text)  # how many, and how the kernel was built
     text = re.sub(r"\[#\d+\]", "", text)
     text = re.sub(r"(?<![\w.])/\S*/([\w.-]+\.[chS]:)", r"\1", text)  # of a module built somewhere
     return re.sub(r"\s+", " ", text).strip()[:200]
