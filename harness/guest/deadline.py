@@ -132,10 +132,14 @@ def _boots(cache: Path) -> dict[str, float]:
 
 def _keep(path: Path, value: object) -> None:
     """Write a note whole; where it cannot be written it is measured again."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with contextlib.suppress(OSError):
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps(value))
-        fresh.replace(path)
+        try:
+            fresh.write_text(json.dumps(value))
+            fresh.replace(path)
+        except BaseException:  # Ctrl-C too
+            fresh.unlink(missing_ok=True)
+            raise
 
 
 def _load() -> float:
