@@ -38,7 +38,8 @@ def scan(text: list[str]) -> list[Splat]:
 
 def expected(name: str) -> list[list[str]]:
     folder, _, crash = name.partition("/")
-    return list(CRASHES[crash].get(f"splats-{folder}", CRASHES[crash]["splats"]))
+    known = CRASHES[crash]
+    return list(known[f"splats-{folder}"] if f"splats-{folder}" in known else known["splats"])
 
 
 def marks(splats: list[Splat]) -> list[tuple[str, str]]:
