@@ -292,9 +292,7 @@ def stdio(bench: Bench, row: Fault, how: str) -> Outcome:
 def _terminal_gone(bench: Bench, stage: str, words: list[str]) -> Outcome:
     """A run on a terminal of its own, whose window is closed: SIGHUP by the kernel, and writes that fail."""
     ours, theirs = pty.openpty()
-    with stopped_at(
-        bench, stage, ["setsid", "--ctty", "--wait", *words], stdin=theirs, stdout=theirs
-    ) as started:
+    with stopped_at(bench, stage, ["setsid", "--ctty", "--wait", *words], stdin=theirs, stdout=theirs) as started:
         os.close(theirs)
         os.close(ours)
         return started.end()
