@@ -134,6 +134,7 @@ def guests(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield Guests(stack, tmp_path)
 
 
+@pytest.mark.long
 def test_a_case_that_crashes_twice_in_a_row_is_set_aside(guests: Guests, project: Path) -> None:
     program = catalogue.program(project / "tests" / "guest" / "crashes" / "test_crashes.sh")
     runner = Runner(guests.fresh(), fresh=guests.fresh, limits=Limits(scale=2.0))
