@@ -140,6 +140,9 @@ def _keep(path: Path, value: object) -> None:
         except BaseException:  # Ctrl-C too
             fresh.unlink(missing_ok=True)
             raise
+        for left in path.parent.glob(f".{path.name}.*"):  # of one that was killed while it wrote
+            if left != fresh and not Path("/proc", left.name.removeprefix(f".{path.name}.").partition(".")[0]).exists():
+                left.unlink(missing_ok=True)
 
 
 def _load() -> float:

@@ -92,3 +92,11 @@ def test_a_damaged_note_of_boots_is_no_note(content: str, tmp_path: Path, monkey
     (tmp_path / "boot-seconds.json").write_text(content)
     deadline.note_boot(3.0, kernel="k", cache=tmp_path)
     assert deadline._boots(tmp_path) == {"k": 3.0}
+
+
+def test_what_a_killed_one_was_writing_goes(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".machine-speed.json.4194305.1", tmp_path / ".machine-speed.json.1.1"
+    for left in (dead, alive):
+        left.write_text("{")
+    deadline.slowness(cache=tmp_path)
+    assert not dead.exists() and alive.exists(), "process 1 is there"
