@@ -144,7 +144,7 @@ def attach(guest: Guest) -> None:
     try:
         guest._attach(deadline=_QMP_SECONDS)
     except (EnvironmentFailure, GuestError) as reason:
-        status = guest.wait_end(deadline=_END_SECONDS)
+        status = guest.wait_end(deadline=_END_SECONDS, held=False)
         if status is None:
             raise
         guest.console.wait_for((), deadline=_END_SECONDS)  # to its end: what was written may not have been read yet

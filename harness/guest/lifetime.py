@@ -193,12 +193,12 @@ class Guest:
         with self._explained():
             return self._link().open_shell(terminal, columns, lines)
 
-    def wait_end(self, *, deadline: float) -> int | None:
+    def wait_end(self, *, deadline: float, held: bool = True) -> int | None:
         """Wait for QEMU's own end (a guest that powers off). Its exit status; None after ``deadline`` seconds, or as
-        soon as the machine has stopped where QEMU holds it."""
+        soon as the machine has stopped where QEMU holds it (not ``held``: it cannot, its monitor is gone)."""
         assert self._child is not None
         until = time.monotonic() + deadline
-        while not self._halted.is_set() and (left := until - time.monotonic()) > 0:
+        while not (held and self._halted.is_set()) and (left := until - time.monotonic()) > 0:
             try:
                 return self._child.wait(min(left, _HALT_CHECK_SECONDS) if self._hold else left)
             except Exception:  # subprocess.TimeoutExpired; only harness.process knows subprocess

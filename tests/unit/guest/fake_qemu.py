@@ -2,12 +2,13 @@
 """A stand-in for QEMU: speaks enough QMP, writes a script's lines to the console, ends as told. Run as a program.
 
 Arguments: console fd, QMP fd, script. The script has words separated by ``;``: ``say TEXT``, ``raw HEX``, ``sleep S``,
-``exit N``, ``die`` (SIGKILL to itself), ``shutdown REASON`` (the event), ``wait`` (until ``quit``), ``nogreeting``,
-``stubborn`` (ignores quit and SIGTERM), ``port N``, ``gate FILE`` (until it is gone).
+``exit N``, ``die`` (SIGKILL to itself), ``shutdown REASON`` (the event), ``hangup`` (the monitor), ``wait`` (until
+``quit``), ``nogreeting``, ``stubborn`` (ignores quit and SIGTERM), ``port N``, ``gate FILE`` (until it is gone).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,7 +45,8 @@ class Fake:
                 continue
             if command == "silence":
                 continue
-            self.send({"return": answer, **({"id": message["id"]} if "id" in message else {})})
+            with contextlib.suppress(OSError):
+                self.send({"return": answer, **({"id": message["id"]} if "id" in message else {})})
             if command == "qmp_capabilities":
                 self.negotiated.set()
             if command == "quit" and not self.stubborn:
@@ -94,6 +96,9 @@ class Fake:
             self.negotiated.wait(10)
             stamp = {"seconds": 1, "microseconds": 0}
             self.send({"event": "SHUTDOWN", "data": {"guest": True, "reason": rest}, "timestamp": stamp})
+        elif word == "hangup":
+            with contextlib.suppress(OSError):
+                self.qmp.shutdown(socket.SHUT_RDWR)
         elif word == "wait":
             signal.pause()
             while self.stubborn:

@@ -320,3 +320,17 @@ def test_a_held_machine_is_gone_with_its_block(fake_plan: Planner, paths: Paths,
     assert not Path(f"/proc/{pid}").exists()
     assert guest.exit_status == 0, "it ended by QMP's quit"
     assert time.monotonic() - began < 60
+
+
+def test_a_guest_that_ends_at_once_is_a_boot_that_failed(fake_plan: Planner, paths: Paths, tmp_path: Path) -> None:
+    with (
+        pytest.raises(BootError, match="the guest ended before it was ready"),
+        start(
+            fake_plan("say going down;shutdown guest-shutdown;hangup;sleep 0.5;exit 0"),
+            folder=tmp_path / "run",
+            paths=paths,
+            ssh=False,
+            on_failure=lambda *_: None,
+        ),
+    ):
+        pass
