@@ -103,10 +103,13 @@ class Examiner:
         factor = guest.speed_factor
         silent = min(guest.console.idle_seconds, time.monotonic() - self._last_line)
         process = look.process_state(guest.pid)
+        shares: tuple[float, ...] = ()
+        if process is Process.RUNS:
+            shares = look.wanted_shares(guest.pid, window=_WINDOW_SECONDS)
+            process = look.process_state(guest.pid)  # once more: a signal takes a moment to stop it
         if process is not Process.RUNS:
             ended = guest.describe_end() if process is Process.GONE else ""
             return Evidence(process=process, ended=ended, silent=silent), []
-        shares = look.wanted_shares(guest.pid, window=_WINDOW_SECONDS)
         state = look.run_state(guest)
         if not state:
             return Evidence(process=process, silent=silent, wanted=shares, window=_WINDOW_SECONDS), []

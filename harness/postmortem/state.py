@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass
 
 _BUSY_SHARE = 0.5  # of the time that a CPU wanted to run, from which on it works; an idle guest has some percent
-_RECENT_SECONDS = 5.0  # output as young as this is progress
+_RECENT_SECONDS = 2.0  # output as young as this is progress; shorter than any deadline of a case
 _ENDED = {
     "shutdown": "its machine has stopped",
     "guest-panicked": "its kernel panicked",

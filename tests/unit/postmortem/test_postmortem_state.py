@@ -42,6 +42,7 @@ NO_WAY_IN: dict[str, Any] = {"ssh": Ssh.SILENT}
             "the guest is busy (its CPUs ran 1% and 99% of 1.0 s, last output 60 s ago",
         ),
         ({"silent": 1.0}, State.BUSY, "the guest is busy"),
+        ({"silent": 3.9}, State.STUCK, "it waits and does nothing"),
         (
             {"process": Process.GONE, "ended": "QEMU ended with signal SIGKILL"},
             State.DEAD,
