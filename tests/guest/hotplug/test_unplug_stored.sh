@@ -31,15 +31,14 @@ stored_there() {
 }
 
 # read_back WHEN: every page is what was written. The kernel's own order when an endpoint goes is to reset the decoders of
-# its region and only then to release the region's driver (cxl_region_detach() in drivers/cxl/core/region.c), so that what
-# the driver evacuates comes from where no memory is any more; a series that leaves it so loses the pages without a word.
+# its region and only then to release the region's driver (cxl_region_detach() in drivers/cxl/core/region.c): a series that
+# leaves it so evacuates what is no longer there to be read, and loses the pages without a word.
 read_back() {
 	tell verify
 	(answer) || fail "the pattern process died"
 	answer
 	if [ "$answer" != "verify good=1024 bad=0" ]; then
 		spoil "pages of a process are not what it wrote"
-		xfail "kernel limit: decoders are reset before the region's driver evacuates (cxl_region_detach): $answer $1"
 		fail "content $1 is '$answer', expected 'verify good=1024 bad=0'"
 	fi
 }
