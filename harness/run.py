@@ -145,20 +145,17 @@ def execute(
     command: Sequence[str] = (),
     folder: RunFolder | None = None,
     reruns: int = 0,
-    meanwhile: Callable[[], None] | None = None,
     turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[RunFolder, Results]:
     """Run it all; returns the run folder (a new one where none is given) and the results, whatever they are.
 
     Ctrl-C (or a signal like it) ends it early: the results say so (``interrupted``) and hold what is known by then.
-    Afterwards each failed case is run ``reruns`` times again, on a fresh guest. ``meanwhile`` is called when the guest
-    is about to start: what needs time and can be done beside it. The guest's time is a ``turn``: runs beside this one
-    may have theirs first.
+    Afterwards each failed case is run ``reruns`` times again, on a fresh guest. The guest's time is a ``turn``: runs
+    beside this one may have theirs first.
     """
     folder = folder or run_folders.create(paths)
     recorder = Recorder(folder, view)
     run = _Run(todo, folder=folder, recorder=recorder, paths=paths, store=store, command=tuple(command))
-    run.meanwhile = meanwhile
     run.turn = turn
     with folder.held():
         with recorded(recorder):
@@ -265,7 +262,6 @@ class _Run:
         self.config: KernelConfig | None = None
         self.decoder: Decoder | None = None
         self.selections: tuple[Selection, ...] = ()
-        self.meanwhile: Callable[[], None] | None = None
         self.turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def go(self) -> None:
@@ -292,8 +288,6 @@ class _Run:
             raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")
         self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
-        if self.meanwhile is not None:
-            self.meanwhile()
         with self.turn():
             started = time.monotonic()
             try:

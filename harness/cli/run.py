@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import shlex
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -159,11 +157,6 @@ def seeded(words: list[str], profile: Profile) -> list[str]:
     return [*without(words, "--seed"), "--seed", str(profile.seed)]
 
 
-def _prepare_history() -> None:
-    """Import what the history needs, beside the guest: a quarter of a second that nobody waits for."""
-    threading.Thread(target=importlib.import_module, args=("harness.history.finish",), daemon=True).start()
-
-
 def _show_plan(todo: Any) -> None:
     profile = todo.profile
     click.echo(f"source    {profile.source}")
@@ -219,14 +212,13 @@ def _execute(session: Session, todo: Any, *, into: Path | None, turns: Path | No
             command=words,
             folder=RunFolder(_empty(into)) if into is not None else None,
             reruns=reruns,
-            meanwhile=_prepare_history if place is not None else None,
             turn=partial(turn, turns) if turns is not None else nullcontext,
         )
     finally:
         terminal.close()
     repeat = without(seeded(words, todo.profile) if todo.draws else words, "--into", "--turns")
     one = without(repeat, "--suite", "--case", "-k")
-    from harness.history.finish import note  # it imports SQLAlchemy
+    from harness.history.finish import note  # SQLAlchemy; on no thread: with a signal, Python 3.11 locks itself out
 
     noted = note(folder, place, runs=session.paths.runs)
     show_summary(terminal, folder, results, repeat=shlex.join(repeat), one=shlex.join(one), noted=noted)

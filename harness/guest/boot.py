@@ -8,7 +8,6 @@ booting within the deadline, no SSH server behind the port.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -41,10 +40,9 @@ _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(?P<port>\d+)
 def bring_up(guest: Guest, *, until: float, allowed: float, ssh: bool, progress: Progress) -> None:
     """Wait until the guest is ready, and log in; ``until`` is on the monotonic clock, ``allowed`` its seconds."""
     progress.update("starting QEMU")
-    warm = threading.Thread(target=_import_ssh, name="import-ssh", daemon=True)
     attach(guest)
     if ssh:
-        warm.start()  # takes a tenth of a second, while the kernel boots
+        _import_ssh()  # takes a tenth of a second, while the kernel boots; on a thread it could lock out Ctrl-C
     progress.update("booting the kernel")
     seen = guest.console.wait_for(
         (READY,),
