@@ -109,7 +109,7 @@ def test_a_dump_over_its_limits_leaves_nothing_and_the_guest_goes_on(guest: Gues
 def test_a_run_tells_its_hangs_apart(harness: Harness, faulty: Path) -> None:
     add_suite(faulty, "sleeps", "sleep 300")
     add_suite(faulty, "spins", "while :; do :; done")
-    add_suite(faulty, "cutoff", "kill -KILL $(pidof dropbear)")
+    add_suite(faulty, "cutoff", "kill -KILL $(pidof dropbear); sleep 300")  # it is not over when the way is gone
     for suite in ("sleeps", "spins", "cutoff"):
         (faulty / "tests/guest" / suite / "settings").write_text("timeout=4\n")
     words = ("run", "--suite", "sleeps", "--suite", "spins", "--suite", "cutoff")
