@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 DEBUG_INFO = "debuginfo"
-"""The fragment with which a memory dump can be read."""
+"""The fragment with which a memory dump can be read, and a stack decoded."""
 
 _SELECTING = ("--suite", "--case", "-k")
 

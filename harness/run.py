@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from harness import guest, kselftest, pipeline
-from harness.again import one_case, with_debug_info
+from harness.again import with_debug_info
 from harness.display import printable
 from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage
 from harness.guest import Guest
@@ -43,7 +43,6 @@ from harness.topology import Topology
 from harness.values import CaseResult, KernelConfig, QemuPlan
 from harness.worktrees import check_cache
 
-_DEBUG = "debuginfo"  # the fragment
 _KEPT_LIMIT = 16 << 20  # bytes of a guest's kernel log, which has no more
 _DMESG_SECONDS = 20.0
 _MEMINFO_SECONDS = 20.0
@@ -353,7 +352,7 @@ class _Run:
             return result
         crash = self.decoder.decoded(result.crash)
         if crash.note == NO_DEBUG_INFORMATION and self.command:
-            again = one_case(self.command, result.name, config=_DEBUG)
+            again = with_debug_info(self.command, result.name)
             crash = replace(crash, note=f"{crash.note}; with them: {again}")
         return replace(result, crash=crash)
 
