@@ -129,7 +129,7 @@ class Judge:
     def settled(self) -> bool:
         """Whether the console has come as far as the results: nothing more of it needs waiting for."""
         marked = self._ended_marks
-        return bool(marked) and all(name in marked for name in self._held) and not self._scanner.open
+        return bool(marked) and (not self._held or self._held[-1] in marked) and not self._scanner.open
 
     def line(self, text: str, now: float) -> list[CaseResult]:
         """A line of the program's standard output."""

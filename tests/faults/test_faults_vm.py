@@ -58,10 +58,10 @@ def left(before: untouched.Snapshot, guests: GuestBench, outcome: Outcome, allow
 
 
 def check(row: Fault, outcome: Outcome) -> None:
-    assert outcome.status == row.status, outcome.text
+    assert outcome.status == row.status, outcome.why
     for text in row.says:
-        assert text in outcome.text, outcome.text
+        assert text in outcome.text, outcome.why
     results = newest(outcome.data)
-    assert results.get("verdict", "") == row.verdict, outcome.text
+    assert results.get("verdict", "") == row.verdict, outcome.why
     found = {case["case"]: case["verdict"] for case in results.get("cases", ()) if case["case"] in row.cases}
-    assert found == row.cases, outcome.text
+    assert found == row.cases, outcome.why

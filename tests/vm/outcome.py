@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,14 @@ class Outcome:
     text: str
     data: Path
     pid: int
+
+    @property
+    def why(self) -> str:
+        """What to show where it ended otherwise than expected: what went wrong first, as CI cuts reports short."""
+        lines = self.text.splitlines()
+        good = re.compile(r"\s*(✓|(\S\s+)?(PASS|SKIP)|$)")
+        wrong = [line for line in lines if not good.match(line)]
+        return "\n".join([f"status {self.status}", *wrong[-60:], "… and all of it:", *lines[-200:]])
 
     @property
     def folder(self) -> Path:

@@ -148,7 +148,7 @@ def judged(harness: Harness, project: Path, suite: str, action: str) -> Outcome:
     add_suite(project, suite, action)
     (project / "tests" / "guest" / suite / "settings").write_text("timeout=240\n")
     outcome = harness("run", "--suite", suite, env={"HARNESS_PROJECT": str(project)})
-    assert outcome.results["verdict"] != "PASS" and outcome.status == 1, outcome.text
+    assert outcome.results["verdict"] != "PASS" and outcome.status == 1, outcome.why
     assert "\x1b" not in outcome.text and "\x1b" not in (outcome.folder / "results.json").read_text()
     assert left_behind(outcome) == []
     return outcome
@@ -189,7 +189,7 @@ echo c >/proc/sysrq-trigger
 
 def test_forged_marks_and_results_do_not_hide_a_crash(harness: Harness, faulty: Path) -> None:
     outcome = judged(harness, faulty, "forged", FORGED.replace("\n", "; ").strip("; ").replace("do;", "do"))
-    assert "CRASH" in outcome.verdicts().values(), outcome.text
+    assert "CRASH" in outcome.verdicts().values(), outcome.why
 
 
 FLOOD = (
@@ -203,7 +203,7 @@ FLOOD = (
 def test_a_guest_that_floods_and_then_crashes(harness: Harness, faulty: Path) -> None:
     outcome = judged(harness, faulty, "flood", FLOOD)
     verdicts = outcome.verdicts()
-    assert verdicts["flood/test_faulty:flood"] in ("CRASH", "FAIL") and "CRASH" in verdicts.values(), outcome.text
+    assert verdicts["flood/test_faulty:flood"] in ("CRASH", "FAIL") and "CRASH" in verdicts.values(), outcome.why
     log = (outcome.folder / "guests/1/console.log").read_text()
     assert "sysrq" in log and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", log)
 
@@ -242,7 +242,7 @@ def test_a_series_whose_makefile_attacks(harness: Harness, service: Service, tmp
     words = ["config", "show", "--series", patch, *([] if sandboxed else ["--no-sandbox"])]
     env = {"HOME": str(home), "HARNESS_CACHE": str(default_paths().cache), "SSH_AUTH_SOCK": f"{home}/agent"}
     outcome = harness(*words, env=env)
-    assert "CONFIG_64BIT=y" in outcome.text, outcome.text
+    assert "CONFIG_64BIT=y" in outcome.text, outcome.why
     reached = [(home / ".bashrc").read_text() != "# mine\n", bool(service.callers), (tmp_path / "planted").exists()]
     assert reached == [not sandboxed] * 3
     assert ("warning: the sandbox is off" in outcome.text) == (not sandboxed)

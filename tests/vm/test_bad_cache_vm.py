@@ -42,7 +42,7 @@ def test_a_damaged_image_and_runtime_are_made_again(harness: Harness, tmp_path: 
         binary.write_bytes(binary.read_bytes()[: 1 << 20])
     words = ("boot", "--kernel", kernel.vmlinux, "--topology", "none", "--", "echo", "well")
     outcome = harness(*words, env={"HARNESS_CACHE": str(tmp_path / "cache")})
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     assert outcome.text.endswith("well\n")
     for kind, key in damaged:
         assert f"warning: cache entry {kind}/{key} is damaged (" in outcome.text

@@ -99,7 +99,7 @@ def left_behind(outcome: Outcome) -> list[str]:
 
 def test_a_kernel_that_panics_before_init(harness: Harness) -> None:
     outcome = harness("run", "--suite", "smoke", "--append", "root=/dev/nowhere")
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert "the kernel panicked before the guest was ready: VFS: Unable to mount root fs on" in outcome.text
     assert "| " in outcome.text and "console.log" in outcome.text and "→ the kernel needs VIRTIO_PCI" in outcome.text
     assert outcome.results["verdict"] == "BOOT" and outcome.results["cases"] == []
@@ -109,7 +109,7 @@ def test_a_kernel_that_panics_before_init(harness: Harness) -> None:
 
 def test_an_init_that_is_not_there(harness: Harness) -> None:
     outcome = harness("run", "--suite", "smoke", "--append", "init=/nowhere")
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert "panicked before the guest was ready: Requested init /nowhere failed" in outcome.text
     assert outcome.results["verdict"] == "BOOT"
 
@@ -119,7 +119,7 @@ def test_a_kernel_without_serial_output(harness: Harness, qemu_with: object) -> 
     silent = qemu_with("earlycon=uart8250,io,0x3f8 console=ttyS0", "console=tty9")
     words = ("run", "--suite", "smoke", "--accel", "tcg", "--append", "init=/bin/sleep -- 1000")
     outcome = harness(*words, "--qemu", silent)
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert "the kernel wrote nothing to its serial console" in outcome.text
     assert "CONFIG_SERIAL_8250_CONSOLE" in outcome.text
     assert outcome.results["verdict"] == "BOOT"
@@ -128,7 +128,7 @@ def test_a_kernel_without_serial_output(harness: Harness, qemu_with: object) -> 
 
 def test_a_kernel_without_a_network_driver(harness: Harness) -> None:
     outcome = harness("run", "--suite", "smoke", "--append", "initcall_blacklist=virtio_net_driver_init")
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert "the guest's init gave up: no network device (VIRTIO_NET in the kernel" in outcome.text
     assert outcome.results["verdict"] == "BOOT"
     assert left_behind(outcome) == []
@@ -138,7 +138,7 @@ def test_a_kernel_without_a_route_for_ssh(harness: Harness, qemu_with: object) -
     assert callable(qemu_with)
     elsewhere = qemu_with("restrict=on,", "restrict=on,net=10.0.3.0/24,")
     outcome = harness("run", "--suite", "smoke", "--accel", "tcg", "--qemu", elsewhere)
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert "the guest booted, but there is no way in" in outcome.text and "VIRTIO_NET" in outcome.text
     assert outcome.results["verdict"] == "BOOT"
     assert left_behind(outcome) == []
@@ -160,10 +160,10 @@ def test_a_guest_that_goes_away_in_mid_suite(
     (faulty / "tests/guest" / suite / "settings").write_text("timeout=15\n")
     words = ("run", "--suite", suite, "--case", "smoke/test_boot:version")
     outcome = harness(*words, env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     full = f"{suite}/test_faulty:"
     expected = {f"{full}first": "PASS", f"{full}{suite}": verdict, f"{full}after": "PASS"}
-    assert outcome.verdicts() == expected | {"smoke/test_boot:version": "PASS"}, outcome.text
+    assert outcome.verdicts() == expected | {"smoke/test_boot:version": "PASS"}, outcome.why
     assert outcome.results["verdict"] == verdict
     assert says in outcome.text and f"--case {full}{suite}" in outcome.text
     assert (outcome.folder / "guests/2/console.log").stat().st_size, "the rest ran in a guest of its own"
@@ -176,7 +176,7 @@ def test_a_suite_that_always_takes_its_guest_down(harness: Harness, faulty: Path
     program = faulty / "tests/guest/poweroff/test_faulty.sh"
     program.write_text(program.read_text().replace('echo "KTAP version 1"', "echo o >/proc/sysrq-trigger; sleep 100"))
     outcome = harness("run", "--suite", "poweroff", env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     assert set(outcome.verdicts().values()) == {"LOST"} and len(outcome.verdicts()) == 3
     assert outcome.results["verdict"] == "LOST"
     assert left_behind(outcome) == []
@@ -185,7 +185,7 @@ def test_a_suite_that_always_takes_its_guest_down(harness: Harness, faulty: Path
 def test_a_suite_folder_that_is_empty(harness: Harness, faulty: Path) -> None:
     (faulty / "tests/guest/empty").mkdir()
     outcome = harness("run", "--suite", "empty", env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 2, outcome.text
+    assert outcome.status == 2, outcome.why
     assert "the suite 'empty' is empty" in outcome.text and not (outcome.data / "runs").exists()
 
 

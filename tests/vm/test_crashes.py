@@ -86,9 +86,9 @@ def project(tmp_path: Path) -> Path:
 
 def test_each_crash_is_the_case_s_that_it_began_in_and_the_rest_go_on(harness: Harness, project: Path) -> None:
     outcome = harness("run", "--suite", "crashes", env={"HARNESS_PROJECT": str(project)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     expected = {name: "CRASH" if ":crashes" in name else "PASS" for name in outcome.verdicts()}
-    assert outcome.verdicts() == expected and len(expected) == 15, outcome.text
+    assert outcome.verdicts() == expected and len(expected) == 15, outcome.why
     cases = {case["case"]: case for case in outcome.results["cases"]}
     assert outcome.results["verdict"] == "CRASH"
     assert "sysrq triggered crash" in cases["crashes_by_panic"]["splat"]
@@ -151,7 +151,7 @@ def test_a_case_that_crashes_twice_in_a_row_is_set_aside(guests: Guests, project
 def test_a_crash_is_decoded_to_file_and_line(harness: Harness, project: Path) -> None:
     case = "crashes/test_crashes:crashes_by_panic"
     outcome = harness("run", "--add-config", "debuginfo", "--case", case, env={"HARNESS_PROJECT": str(project)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     crash = outcome.results["cases"][0]["crash"]
     assert crash["kind"] == "panic" and not crash["note"], crash
     where = {frame["function"]: frame["location"] for frame in crash["frames"]}

@@ -47,8 +47,8 @@ def series(tmp_path: Path) -> Path:
 def test_a_bisect_finds_the_patch_and_goes_on_where_it_was(harness: Harness, series: Path) -> None:
     words = ("bisect", "--profile", "hello", "--case", CASE, "--series", series)
     outcome = harness(*words)
-    assert outcome.status == 0, outcome.text
-    assert "first: patch 3: mm: line 3" in outcome.text and "before: passes" in outcome.text, outcome.text
+    assert outcome.status == 0, outcome.why
+    assert "first: patch 3: mm: line 3" in outcome.text and "before: passes" in outcome.text, outcome.why
     again = harness(*words, "--json")
     record = json.loads(again.text[again.text.index("\n{") :])
     assert record["tested"] == 0 and record["first"] == ["patch 3: mm: line 3"]
@@ -57,10 +57,10 @@ def test_a_bisect_finds_the_patch_and_goes_on_where_it_was(harness: Harness, ser
 def test_a_gate_of_a_good_series_and_of_one_that_breaks_a_case(harness: Harness, series: Path, tmp_path: Path) -> None:
     words = ("--profile", "hello", "--grid", "none", "--suite", "hello")
     outcome = harness("gate", "--base", "debian:6.12", "--head", "harness-hello", *words, "--repeat", "2")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     report = json.loads(next(tmp_path.glob("data/runs/*/gate.json")).read_text())
     assert report["ready"] and {one["name"] for one in report["measured"]} >= {"boot time", "guest memory in use"}
     outcome = harness("gate", "--base", "harness-hello", "--head", series, *words, "--repeat", "1", "--patch", "4")
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     assert f"failing case: {CASE}: PASS on the base, FAIL on the head" in outcome.text
     assert "1:  " in outcome.text[outcome.text.index("range-diff") :]

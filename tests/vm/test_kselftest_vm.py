@@ -78,8 +78,8 @@ def series(folder: Path) -> Path:
 def test_every_bad_kind_has_its_verdict(harness: Harness, tmp_path: Path) -> None:
     outcome = harness("run", "--series", series(tmp_path / "series"), "--suite", "kselftest:harness-bad,dax")
     verdicts = outcome.verdicts()
-    assert verdicts.pop("kselftest:dax/target:program") == "SKIP", outcome.text
-    assert verdicts == {f"kselftest:harness-bad/{name}": verdict for name, verdict in EXPECTED.items()}, outcome.text
+    assert verdicts.pop("kselftest:dax/target:program") == "SKIP", outcome.why
+    assert verdicts == {f"kselftest:harness-bad/{name}": verdict for name, verdict in EXPECTED.items()}, outcome.why
     assert outcome.status == 1
     reasons = {case["program"]: case["reason"] for case in outcome.results["cases"] if case["case"] == "program"}
     assert "-lharness-nowhere" in reasons["nolib"] and "nothing" in reasons["wrong"]
@@ -88,7 +88,7 @@ def test_every_bad_kind_has_its_verdict(harness: Harness, tmp_path: Path) -> Non
 
 def test_targets_of_the_tree_pass_on_the_default_kernel(harness: Harness) -> None:
     outcome = harness("run", "--suite", "kselftest:size,mincore,cachestat")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     assert {case["suite"] for case in outcome.results["cases"]} == {
         "kselftest:size", "kselftest:mincore", "kselftest:cachestat",
     }  # fmt: skip
@@ -96,5 +96,5 @@ def test_targets_of_the_tree_pass_on_the_default_kernel(harness: Harness) -> Non
 
 def test_an_unknown_target_is_refused_with_the_nearest(harness: Harness) -> None:
     outcome = harness("run", "--suite", "kselftest:cgruop")
-    assert outcome.status == 2, outcome.text
+    assert outcome.status == 2, outcome.why
     assert "did you mean 'cgroup'?" in outcome.text

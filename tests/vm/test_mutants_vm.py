@@ -23,10 +23,10 @@ ELSEWHERE = "private/test_attributes:create_file_mode"
 
 def test_a_mutant_is_killed_by_the_case_that_should(harness: Harness) -> None:
     outcome = harness("mutants", MUTANT, "--suite", "private/test_attributes")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     (record,) = json.loads((outcome.folder / "mutants.json").read_text())["mutants"]
     assert (record["outcome"], record["case"], record["verdict"]) == ("killed", KILLER, "FAIL")
-    assert re.search(rf"{MUTANT} +killed +.* +FAIL +{re.escape(KILLER)}", outcome.text), outcome.text
+    assert re.search(rf"{MUTANT} +killed +.* +FAIL +{re.escape(KILLER)}", outcome.text), outcome.why
     assert outcome.verdicts() == {f"{SERIES}:unmutated": "PASS", f"{SERIES}:{MUTANT}": "PASS"}
     folder = outcome.folder / "mutants" / MUTANT
     for name in (f"{MUTANT}.patch", "guests/1/console.log", "results.json"):
@@ -36,7 +36,7 @@ def test_a_mutant_is_killed_by_the_case_that_should(harness: Harness) -> None:
 
 def test_a_mutant_that_no_case_looks_at_survives(harness: Harness) -> None:
     outcome = harness("mutants", MUTANT, "--suite", ELSEWHERE)
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     (record,) = json.loads((outcome.folder / "mutants.json").read_text())["mutants"]
     assert (record["outcome"], record["case"], record["cases"]) == ("survived", "", 1)
     assert outcome.verdicts()[f"{SERIES}:{MUTANT}"] == "FAIL"
@@ -49,13 +49,13 @@ def test_a_mutant_that_does_not_build_or_apply_is_no_kill(harness: Harness, tmp_
     assert "\trc = -EINVAL;" in text
     mutant.write_text(text.replace("\trc = -EINVAL;", "\trc = -ENOENT;"))  # the series has changed below it
     outcome = harness("mutants", MUTANT, env={"HARNESS_PROJECT": str(project)})
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     assert f"1 of 1 mutants no longer apply to n_private-6.12: {MUTANT}" in outcome.text
     added = re.sub(r"^(@@ -\d+),(\d+) (\+\d+),(\d+) (@@.*)", _one_more, text, count=1, flags=re.M)
     mutant.write_text(added)
     outcome = harness("mutants", MUTANT, "--suite", ELSEWHERE, env={"HARNESS_PROJECT": str(project)})
-    assert outcome.status == 3, outcome.text
-    assert re.search(rf"{MUTANT} +does not build", outcome.text), outcome.text
+    assert outcome.status == 3, outcome.why
+    assert re.search(rf"{MUTANT} +does not build", outcome.text), outcome.why
 
 
 def _one_more(hunk: re.Match[str]) -> str:

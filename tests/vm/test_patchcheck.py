@@ -18,7 +18,7 @@ SERIES = Path(__file__).parent / "patchcheck"
 def test_every_check_finds_its_fault_and_no_other(harness: Harness) -> None:
     cells = ("--cell", "ZSWAP=n", "--cell", "CXL_BUS=m")
     outcome = harness("series", "check", SERIES, "--profile", "default", "--each", "--boot", "none", *cells, "--json")
-    assert outcome.status == 3, outcome.text
+    assert outcome.status == 3, outcome.why
     found = json.loads(outcome.text[outcome.text.index("\n{\n") :])["findings"]
     errors = [(one["check"], one["patch"], one["message"]) for one in found if one["level"] == "error"]
     assert [(check, patch) for check, patch, _ in errors] == [

@@ -114,7 +114,7 @@ def test_a_run_tells_its_hangs_apart(harness: Harness, faulty: Path) -> None:
         (faulty / "tests/guest" / suite / "settings").write_text("timeout=4\n")
     words = ("run", "--suite", "sleeps", "--suite", "spins", "--suite", "cutoff")
     outcome = harness(*words, env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     reasons = {case["case"]: f"{case['verdict']} {case['reason']}" for case in outcome.results["cases"]}
     assert re.match(r"TIMEOUT the program did not end within .* s; the guest is stuck: it waits", reasons["sleeps"])
     assert re.match(r"TIMEOUT the program did not end within .* s; the guest is busy", reasons["spins"])
@@ -131,7 +131,7 @@ def test_a_run_tells_its_hangs_apart(harness: Harness, faulty: Path) -> None:
 def test_a_crash_is_dumped_reported_and_opened(harness: Harness, faulty: Path) -> None:
     add_suite(faulty, "panic", "echo c >/proc/sysrq-trigger; sleep 100")
     outcome = harness("run", "--suite", "panic", *DEBUG, env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     (case,) = [case for case in outcome.results["cases"] if case["case"] == "panic"]
     assert case["verdict"] == "CRASH"
     folder = outcome.folder / "guests/1"
@@ -155,7 +155,7 @@ def test_a_dump_over_the_limit_is_refused_in_the_run(harness: Harness, faulty: P
     add_suite(faulty, "panic", "echo c >/proc/sysrq-trigger; sleep 100")
     words = ("run", "--case", "panic/test_faulty:panic", *DEBUG, "--dump-limit", "1")
     outcome = harness(*words, env={"HARNESS_PROJECT": str(faulty)})
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     assert outcome.verdicts() == {"panic/test_faulty:panic": "CRASH"}
     (case,) = outcome.results["cases"]
     assert "no memory dump: it would be larger than 1 MiB" in case["diagnostics"]

@@ -20,7 +20,7 @@ def test_injected_errors_on_a_kernel_without_trace_events(harness: Harness) -> N
     """The default kernel: what can be seen without them is judged, the rest skips and says why."""
     wanted = suites("ras/test_poison_data", "ras/test_protocol:correctable_errors_are_counted", "ras/test_events")
     outcome = harness("run", "--topology", "mixed", *wanted)
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     verdicts = outcome.verdicts()
     for case in ("poison_data:cleared_line_reads_zero", "protocol:correctable_errors_are_counted"):
         assert verdicts[f"ras/test_{case}"] == "PASS"
@@ -30,7 +30,7 @@ def test_injected_errors_on_a_kernel_without_trace_events(harness: Harness) -> N
 
 def test_a_device_goes_and_comes_back(harness: Harness) -> None:
     outcome = harness("run", "--topology", "mixed", *suites(*(f"hotplug/test_unplug:{case}" for case in UNPLUGGED)))
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     verdicts = outcome.verdicts()
     assert [verdicts[f"hotplug/test_unplug:{case}"] for case in UNPLUGGED] == ["PASS", "PASS", "SKIP"]
     (limit,) = (case["reason"] for case in outcome.results["cases"] if case["verdict"] == "SKIP")
@@ -41,4 +41,4 @@ def test_a_device_goes_and_comes_back(harness: Harness) -> None:
 @pytest.mark.parametrize("topology", ["mixed", "dcd", "switch-4"])
 def test_everything_on_a_kernel_with_trace_events(harness: Harness, topology: str) -> None:
     outcome = harness("run", "--profile", "ras", "--topology", topology)
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why

@@ -47,7 +47,7 @@ def project(tmp_path: Path) -> Path:
 def test_flaky_and_broken_are_told_apart_and_the_verdict_stays(harness: Harness, project: Path) -> None:
     env = {"HARNESS_PROJECT": str(project)}
     outcome = harness("run", "--suite", "moody", "--rerun-failed", "2", env=env)
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     assert outcome.verdicts() == {
         "moody/test_moody:first": "PASS",
         "moody/test_moody:after_first": "FAIL",

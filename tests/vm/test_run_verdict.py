@@ -21,7 +21,7 @@ FEATURE_SUITES = ("private", "cpuset_private", "isolation", "zswap_private")
 
 def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
     outcome = harness("run")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     results = outcome.results
     assert results["verdict"] == "PASS"
     assert not [case for case in results["cases"] if case["verdict"] == "SKIP" and not case["reason"]]
@@ -42,18 +42,18 @@ def test_the_default_run_passes_and_leaves_its_folder(harness: Harness) -> None:
 def test_the_feature_suites_pass_beside_a_second_node(harness: Harness) -> None:
     words = [word for suite in FEATURE_SUITES if suite != "isolation" for word in ("--suite", suite)]
     outcome = harness("run", "--topology", "two-bridges", *words)
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
 
 
 def test_suites_of_any_kernel_pass_on_the_patched_one(harness: Harness) -> None:
     outcome = harness("run", "--suite", "cpuset", "--suite", "zswap")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
 
 
 def test_an_unpatched_kernel_skips_every_feature_suite_and_says_why(harness: Harness) -> None:
     words = [word for suite in FEATURE_SUITES for word in ("--suite", suite)]
     outcome = harness("run", "--series", "", *words)
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     cases = outcome.results["cases"]
     assert {case["verdict"] for case in cases if case["suite"] != "isolation"} == {"SKIP"}
     assert {case["verdict"] for case in cases if case["suite"] == "isolation"} <= {"SKIP", "PASS"}
@@ -63,14 +63,14 @@ def test_an_unpatched_kernel_skips_every_feature_suite_and_says_why(harness: Har
 
 def test_a_required_feature_that_is_not_there_fails(harness: Harness) -> None:
     outcome = harness("run", "--series", "", "--suite", "private", "--require-feature")
-    assert outcome.status == 1, outcome.text
+    assert outcome.status == 1, outcome.why
     assert set(outcome.verdicts().values()) == {"FAIL"}
 
 
 @pytest.mark.long
 def test_the_smallest_series_shows_itself(harness: Harness) -> None:
     outcome = harness("run", "--profile", "hello")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
     assert {verdict for case, verdict in outcome.verdicts().items() if case.startswith("hello/")} == {"PASS"}
 
 
@@ -91,13 +91,13 @@ def _long(name: str) -> ParameterSet:
 )
 def test_the_cxl_suite_on_each_topology(harness: Harness, topology: str) -> None:
     outcome = harness("run", "--topology", topology, "--suite", "smoke", "--suite", "cxl")
-    assert outcome.status == 0, outcome.text
+    assert outcome.status == 0, outcome.why
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_interrupted_stops_cleans_up_and_is_written(interrupted: Harness, number: signal.Signals) -> None:
     outcome = interrupted("run", "--suite", "cxl", after="PASS", number=number)
-    assert outcome.status == 130, outcome.text
+    assert outcome.status == 130, outcome.why
     assert outcome.results["interrupted"]
     assert outcome.results["verdict"] == "LOST"
     assert outcome.results["cases"], "what was known is lost"

@@ -475,9 +475,11 @@ ktap_stop() {
 	exit 143
 }
 
-# ktap_report_all RESULT REASON: one line for every selected case
+# ktap_report_all RESULT REASON: one line for every selected case; the mark says how far the kernel's log belongs to them
 ktap_report_all() {
 	ktap_number=0
+	ktap_case=${ktap_selected##* }
+	ktap_mark end
 	for ktap_case in $ktap_selected; do
 		ktap_number=$((ktap_number + 1))
 		case $1 in

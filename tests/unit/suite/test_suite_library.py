@@ -187,6 +187,7 @@ def test_shell_setup(shell: tuple[list[str], Path], setup: str, verdict: str, st
     assert ran.results == {"a": verdict, "b": verdict}
     assert ran.status == status
     assert any(text in line for line in [*ran.said, *ran.reasons.values()])
+    assert ran.marks[-1].startswith("end demo/test_x:b"), "who waits for the kernel's log waits in vain"
 
 
 def test_shell_failed_program_cleanup_fails_the_program(shell: tuple[list[str], Path]) -> None:
