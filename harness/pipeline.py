@@ -116,14 +116,18 @@ def kernel_for(
     stages: Stages,
     made: Made | None = None,
     selftests: Sequence[Wanted] = (),
+    modules: bool = True,
 ) -> BuiltKernel:
     """Source, series, configuration, build: the kernel that the profile asks for, from the cache where it is there.
 
     ``made`` is filled on the way. With ``selftests`` these are built from the tree as well, and the kernel has what
-    their ``config`` asks for. Raises ApplyError, BuildError, UserError or EnvironmentFailure as the stages do.
+    their ``config`` asks for; without ``modules`` those of the guest tests are not built. Raises ApplyError,
+    BuildError, UserError or EnvironmentFailure as the stages do.
     """
     applied = applied_for(profile, paths=paths, store=store, stages=stages, made=made)
-    return kernel_of(profile, applied, paths=paths, store=store, stages=stages, made=made, selftests=selftests)
+    return kernel_of(
+        profile, applied, paths=paths, store=store, stages=stages, made=made, selftests=selftests, modules=modules
+    )
 
 
 def applied_for(
@@ -155,6 +159,7 @@ def kernel_of(
     stages: Stages,
     made: Made | None = None,
     selftests: Sequence[Wanted] = (),
+    modules: bool = True,
 ) -> BuiltKernel:
     """Configuration and build: the kernel of a tree, with the profile's fragments and what ``selftests`` ask for."""
     made = made or Made()
@@ -182,16 +187,19 @@ def kernel_of(
         noted = f", {warnings} compiler warnings" if warnings else ""
         made.kernel = kernel
         built = BuiltKernel(applied=applied, config=config, kernel=kernel, tools=tools, targets=targets)
-        if config.enabled("MODULES") or targets:
-            made.payload = _payload_for(built, profile, paths=paths, store=store, progress=stage)
+        modules = modules and config.enabled("MODULES")
+        if modules or targets:
+            made.payload = _payload_for(built, profile, modules, paths=paths, store=store, progress=stage)
         stage.result(f"{kernel.release} ({kernel.key[:12]}{noted})", cached=cached)
     return replace(built, payload=made.payload)
 
 
-def _payload_for(built: BuiltKernel, profile: Profile, *, paths: Paths, store: Store, progress: Progress) -> Payload:
+def _payload_for(
+    built: BuiltKernel, profile: Profile, with_modules: bool, *, paths: Paths, store: Store, progress: Progress
+) -> Payload:
     """The guest tests with the test modules for a kernel, and with the selftests of its tree."""
     modules = None
-    if built.config.enabled("MODULES"):
+    if with_modules:
         modules = build.guest_modules(
             built.applied,
             built.config,

@@ -277,6 +277,7 @@ class _Run:
                 stages=self.recorder,
                 made=self.made,
                 selftests=self.todo.selftests,
+                modules=any(selection.program.modules for selection in self.todo.selections),
             )
         finally:
             self._keep_inputs()

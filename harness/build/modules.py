@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from harness import sandbox
 from harness.build.failure import error_of
 from harness.build.kernel import module_folder
 from harness.build.log import BuildLog
-from harness.build.plan import default_jobs, make_plan
+from harness.build.plan import MakePlan, default_jobs, make_plan
 from harness.errors import BuildError, EnvironmentFailure
 from harness.paths import Paths, make_folder
-from harness.process import run
+from harness.process import Completed, Enclosure, run
 from harness.progress import Progress
 from harness.store import Entry, Store, file_digest, value_digest
 from harness.toolchain import Toolchain
@@ -63,12 +63,20 @@ def guest_modules(
                     applied, config, toolchain=toolchain, paths=paths, store=store, progress=progress, jobs=jobs
                 )
             )
+            maker = _Maker(shared, worktree=worktree, config=config, toolchain=toolchain, jobs=jobs, paths=paths)
+            at_once = stack.enter_context(paths.scratch("modules"))
+            whole = False
+            if len(wanted) > 1:
+                progress.update("test modules")
+                whole = maker.make(wanted, at_once).returncode == 0
         for source in wanted:
-            progress.update(f"test module {source.stem}")
 
             def make(into: Path, source: Path = source) -> dict[str, Any]:
+                if whole:
+                    return maker.keep(source, at_once, into)
+                progress.update(f"test module {source.stem}")
                 with paths.scratch("module") as scratch:
-                    return _build((source, *shared), scratch, worktree, into, config, toolchain, jobs, paths)
+                    return maker.make_one(source, scratch, into)
 
             found[source], _ = store.obtain(_KIND, keys[source], make, progress=progress)
     entries = {source.stem: entry for source, entry in found.items() if entry is not None}
@@ -87,48 +95,74 @@ def _file(entry: Entry, name: str) -> Path:
     return entry.path / f"{name}.ko"
 
 
-def _build(
-    files: Iterable[Path],
-    folder: Path,
-    worktree: Worktree,
-    into: Path,
-    config: KernelConfig,
-    toolchain: Toolchain,
-    jobs: int | None,
-    paths: Paths,
-) -> dict[str, Any]:
-    """Build one module (the first file) in ``folder``; its facts, with why it is ``missing`` if it does not build."""
-    source, *_ = files
-    for path in files:
-        shutil.copyfile(path, folder / path.name)
-    plan = make_plan(
-        ("modules",),
-        source=worktree.source,
-        output=worktree.output,
-        config=config,
-        toolchain=toolchain,
-        jobs=jobs or default_jobs(),
-        ccache=None,
-        variables={"M": str(folder)},
-    )
-    within = sandbox.enclosure(paths, writable=[worktree.output, folder], readable=[worktree.source])
-    done = run(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, check=False, within=within)
-    if done.returncode == 0:
+class _Maker:
+    """Builds modules against the kernel of a worktree, in folders of its caller's."""
+
+    def __init__(
+        self,
+        shared: Sequence[Path],
+        *,
+        worktree: Worktree,
+        config: KernelConfig,
+        toolchain: Toolchain,
+        jobs: int | None,
+        paths: Paths,
+    ) -> None:
+        self._shared = shared
+        self._worktree = worktree
+        self._config = config
+        self._toolchain = toolchain
+        self._jobs = jobs or default_jobs()
+        self._paths = paths
+
+    def make(self, sources: Iterable[Path], folder: Path) -> Completed:
+        """Run make for ``sources`` in ``folder``."""
+        for path in (*sources, *self._shared):
+            shutil.copyfile(path, folder / path.name)
+        plan = self._plan(folder)
+        return run(plan.argv, deadline=_BUILD_SECONDS, env=plan.env, check=False, within=self._within(folder))
+
+    def keep(self, source: Path, folder: Path, into: Path) -> dict[str, Any]:
+        """Put a module that was built in ``folder`` into a cache entry; its facts."""
         built = folder / f"{source.stem}.ko"
+        within = self._within(folder)
         run(["objcopy", "--strip-debug", built], deadline=_BUILD_SECONDS, error=EnvironmentFailure, within=within)
         shutil.copyfile(sandbox.contained(built, folder), into / built.name)
         return {"missing": ""}
-    text = (done.text + done.error_text).replace(f"{folder}/", "")
-    log_file = make_folder(paths.cache / "logs") / f"module-{source.stem}.log"
-    log_file.write_text(text)
-    log = BuildLog(source=worktree.source, output=worktree.output)
-    for line in text.splitlines():
-        log.feed(line)
-    log.close()
-    error = error_of(log, argv=plan.argv, command=None, file=log_file, returncode=done.returncode)
-    if not isinstance(error, BuildError):
-        raise error
-    return {"missing": f"{source.name} does not build against this kernel: {_reason(text)}"}
+
+    def make_one(self, source: Path, folder: Path, into: Path) -> dict[str, Any]:
+        """Build one module; its facts, with why it is ``missing`` if it does not build."""
+        done = self.make([source], folder)
+        if done.returncode == 0:
+            return self.keep(source, folder, into)
+        text = (done.text + done.error_text).replace(f"{folder}/", "")
+        log_file = make_folder(self._paths.cache / "logs") / f"module-{source.stem}.log"
+        log_file.write_text(text)
+        log = BuildLog(source=self._worktree.source, output=self._worktree.output)
+        for line in text.splitlines():
+            log.feed(line)
+        log.close()
+        argv = self._plan(folder).argv
+        error = error_of(log, argv=argv, command=None, file=log_file, returncode=done.returncode)
+        if not isinstance(error, BuildError):
+            raise error
+        return {"missing": f"{source.name} does not build against this kernel: {_reason(text)}"}
+
+    def _plan(self, folder: Path) -> MakePlan:
+        return make_plan(
+            ("modules",),
+            source=self._worktree.source,
+            output=self._worktree.output,
+            config=self._config,
+            toolchain=self._toolchain,
+            jobs=self._jobs,
+            ccache=None,
+            variables={"M": str(folder)},
+        )
+
+    def _within(self, folder: Path) -> Enclosure:
+        writable = [self._worktree.output, folder]
+        return sandbox.enclosure(self._paths, writable=writable, readable=[self._worktree.source])
 
 
 def _reason(text: str) -> str:

@@ -99,7 +99,7 @@ class Player:
     what a look at the first guest found that crashed, hung or was lost.
 
     ``settle`` is how often to look at what is not as it should be, with which pauses. ``connect`` opens a session in a
-    guest, ``tell`` gets a line for each step; with ``unplug`` devices are taken out of the machine, too.
+    guest, ``tell`` gets a line for each step.
     """
 
     def __init__(
@@ -108,7 +108,6 @@ class Player:
         *,
         connect: Callable[[TalkingMachine], Session],
         tell: Callable[[str], None],
-        unplug: bool = False,
     ) -> None:
         self.played: list[Played] = []
         self.sequences = 0
@@ -128,7 +127,7 @@ class Player:
         self._pristine: dict[str, str] = {}
         self._whole: list[str] = []
         self._over = True
-        self._plugs = unplug  # until a device did not go
+        self._plugs = True  # until a device did not go
 
     @property
     def model(self) -> Model:

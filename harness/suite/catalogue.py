@@ -29,6 +29,8 @@ _CASE_NAME = re.compile(r"[\w.+-]{1,100}")
 _OPTION = re.compile(r"(?:CONFIG_(\w+)=(.+)|# CONFIG_(\w+) is not set)$")
 _STRESS = "HARNESS_STRESS"  # a program that goes on for that long names it
 _ASKS = "/lib/host.sh"  # a program that asks something of the host has it
+_MODULES = "module.sh"  # a program that asks test modules has this library
+_LIBRARY = re.compile(r"/lib/([\w.-]+\.sh)")
 _SETTINGS = ("timeout", "case_timeout")
 
 
@@ -39,8 +41,8 @@ class Program:
     ``options`` maps Kconfig names (without ``CONFIG_``) to the value needed; ``timeout`` is in seconds for the whole
     program, ``case_timeout`` for one case or None, both before scaling. ``stress`` says that the program goes on for as
     long as the run's stress length says, which its deadlines are made longer by; ``asks`` that it has requests for the
-    host (:mod:`harness.suite.host_requests`). ``hosted`` runs the cases from the host instead (the runner, the program,
-    the cases → each result): nothing is started in the guest by the runner.
+    host (:mod:`harness.suite.host_requests`), ``modules`` that it loads test modules. ``hosted`` runs the cases from
+    the host instead (the runner, the program, the cases → each result): nothing is started in the guest by the runner.
     """
 
     suite: str
@@ -52,6 +54,7 @@ class Program:
     case_timeout: float | None = None
     stress: bool = False
     asks: bool = False
+    modules: bool = False
     hosted: Callable[[Any, Program, Sequence[str]], Iterator[CaseResult]] | None = None
 
     @property
@@ -130,7 +133,20 @@ def program(source: Path) -> Program:
         case_timeout=settings.get("case_timeout"),
         stress=_STRESS in text,
         asks=_ASKS in text,
+        modules=_MODULES in _libraries(text, home.parent / "lib"),
     )
+
+
+def _libraries(text: str, folder: Path) -> set[str]:
+    """The names of the shell libraries that a program has, those of its libraries included."""
+    found: set[str] = set()
+    todo = [text]
+    while todo:
+        for name in set(_LIBRARY.findall(todo.pop())) - found:
+            found.add(name)
+            if (folder / name).is_file():
+                todo.append((folder / name).read_text("utf-8", "replace"))
+    return found
 
 
 def cases(source: Path) -> tuple[str, ...]:

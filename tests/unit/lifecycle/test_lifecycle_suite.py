@@ -26,7 +26,7 @@ class Suite(Lifecycle):
     """Sessions are the floor's own."""
 
     def _player(self, floor: Any, program: Any) -> Player:
-        return Player(floor, connect=floor.connect, tell=lambda line: floor.output(program, line), unplug=True)
+        return Player(floor, connect=floor.connect, tell=lambda line: floor.output(program, line))
 
 
 def run(floor: Floor, *, seconds: float = 1.0, folder: Path | None = None, program: int = -1) -> list[CaseResult]:

@@ -146,3 +146,16 @@ def test_a_changed_program_is_listed_anew(folder: Path) -> None:
 def test_the_projects_own_suites_list(suite: str) -> None:
     for program in catalogue.programs(PROJECT_TESTS, suite):
         assert program.cases
+
+
+def test_a_program_that_loads_test_modules_says_so_through_its_libraries(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    for name in ("module.sh", "ktap.sh"):
+        (tmp_path / "lib" / name).write_text("")
+    (tmp_path / "lib" / "deep.sh").write_text('. "${0%/*}/../lib/module.sh"\n: "${0%/*}/../lib/deep.sh"\n')
+    (tmp_path / "a").mkdir()
+    bodies = {"direct": "module.sh", "through": "deep.sh", "none": "ktap.sh"}
+    for name, library in bodies.items():
+        (tmp_path / "a" / f"test_{name}.sh").write_text(f'#!/bin/sh\n. "${{0%/*}}/../lib/{library}"\necho x\n')
+    found = {name: catalogue.program(tmp_path / "a" / f"test_{name}.sh").modules for name in bodies}
+    assert found == {"direct": True, "through": True, "none": False}
