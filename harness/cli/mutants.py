@@ -21,6 +21,7 @@ from harness.cli.session import Session, dry_run_option, json_option, print_json
 @functools.partial(profile_options, default="mutants")
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite; also SUITE/PROGRAM[:CASE]. Repeat it.")
 @click.option("--full", is_flag=True, help="Run every case of each mutant, not only up to the first that kills.")
+@click.option("--again", is_flag=True, help="Run also the mutants whose end is known from an earlier run.")
 @click.option("--timeout-scale", type=float, metavar="FACTOR", help="Multiply every deadline of the tests.")
 @click.option("--list", "only_list", is_flag=True, help="Show the mutants and do nothing.")
 @json_option
@@ -32,6 +33,7 @@ def command(
     names: tuple[str, ...],
     suites: tuple[str, ...],
     full: bool,
+    again: bool,
     only_list: bool,
     as_json: bool,
     dry_run: bool,
@@ -41,11 +43,12 @@ def command(
 
     Each mutant of tests/mutants/ is a patch on top of our series. Its kernel is built and booted, and cases run, those
     that should find it first, until one fails that passes on the series as it is, and does so again in another guest.
+    What became of a mutant is kept by all that decides it: started again, this goes on where it was.
 
     \b
     harness mutants                                     all of them
     harness mutants --list                              what there is
-    harness mutants zswap-copies-half                   one
+    harness mutants copies-half                         one
     harness mutants --suite private                     what the suite private finds by itself
     harness mutants --add-config debug-kasan            on a kernel that sees more
 
@@ -56,7 +59,9 @@ def command(
     if only_list:
         return _list(session, names, as_json=as_json)
     profile = profiles.override(chosen_profile(session, flags), {"timeout_scale": flags["timeout_scale"]})
-    todo = mutants.plan(profile, names, selection=suites, full=full, paths=session.paths, store=session.store)
+    todo = mutants.plan(
+        profile, names, selection=suites, full=full, again=again, paths=session.paths, store=session.store
+    )
     if dry_run:
         _show_plan(todo)
         return 0
@@ -86,7 +91,7 @@ def _show_plan(todo: Any) -> None:
     click.echo(f"series    {profile.series or 'none'}, and one mutant at a time")
     click.echo(f"config    {' '.join(profile.config)}")
     click.echo(f"guest     topology {profile.topology}, accel {profile.accel}, QEMU {profile.qemu}")
-    click.echo(f"cases     {sum(len(one.cases) for one in todo.selections)}, up to the first that kills")
+    click.echo(f"cases     {sum(len(one.cases) for one in todo.every)}, up to the first that kills")
     click.echo(f"mutants   {len(todo.mutants)}")
     for one in todo.mutants:
         click.echo(f"  {one.name}: {', '.join(one.killers) or 'survives'} first")

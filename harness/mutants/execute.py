@@ -5,14 +5,16 @@ The mutants' kernels are built in the worktree that the unmutated one is built i
 that two of them touch change. ::
 
     mutants.json           the table         unmutated/            what the series itself makes of the cases
+    mutants.md             the same, for a README
     mutants/<name>/        guests, outputs, results.json and the patch of one
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +26,20 @@ from harness.errors import ApplyError, BootError, BuildError, HarnessError
 from harness.manifest import manifest, portable_argv
 from harness.mutants import mutant as mutants
 from harness.mutants.baseline import Baseline
+from harness.mutants.kept import Kept
 from harness.mutants.mutant import Mutant
 from harness.mutants.order import ordered
-from harness.mutants.outcome import Outcome, Record, Report, Trial, as_case, no_kernel, told, unmutated_case
+from harness.mutants.outcome import (
+    Outcome,
+    Record,
+    Report,
+    Trial,
+    as_case,
+    markdown,
+    no_kernel,
+    told,
+    unmutated_case,
+)
 from harness.paths import Paths
 from harness.pipeline import BuiltKernel, Machine, Made
 from harness.profile import Profile
@@ -45,12 +58,27 @@ _STYLE = {Outcome.KILLED: "green", Outcome.SURVIVED: "bold red"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutantsPlan:
-    """What will be done; ``full`` runs every case of every mutant, not only up to the first kill."""
+    """What will be done; ``selections`` are each mutant's cases, by its name.
+
+    ``full`` runs every case of every mutant, not only up to the first kill; ``again`` also what earlier runs know.
+    """
 
     profile: Profile
     mutants: tuple[Mutant, ...]
-    selections: tuple[Selection, ...]
+    selections: Mapping[str, tuple[Selection, ...]]
     full: bool = False
+    again: bool = False
+
+    @property
+    def every(self) -> tuple[Selection, ...]:
+        """The cases of all mutants, each once."""
+        found: dict[str, Selection] = {}
+        for one in itertools.chain.from_iterable(self.selections.values()):
+            program = one.program
+            taken = {*one.cases, *(found[program.full_name].cases if program.full_name in found else ())}
+            cases = tuple(case for case in program.cases if case in taken)
+            found[program.full_name] = dataclasses.replace(one, cases=cases)
+        return tuple(found.values())
 
 
 def plan(
@@ -59,16 +87,24 @@ def plan(
     *,
     selection: Sequence[str] = (),
     full: bool = False,
+    again: bool = False,
     paths: Paths,
     store: Store,
 ) -> MutantsPlan:
-    """Check what can be checked before anything is fetched or built; raises :class:`UserError`."""
+    """Check what can be checked before anything is fetched or built; raises :class:`UserError`.
+
+    Without ``selection`` a mutant meets the profile's suites, and beside these the cases that it names itself.
+    """
     pipeline.check(profile, paths=paths)
+    found = mutants.read_all(names, paths=paths, store=store)
     return MutantsPlan(
         profile=profile,
-        mutants=mutants.read_all(names, paths=paths, store=store),
-        selections=catalogue.select(paths.guest_tests, selection or profile.suites),
+        mutants=found,
+        selections={
+            one.name: catalogue.select(paths.guest_tests, selection or (*profile.suites, *one.killers)) for one in found
+        },
         full=full,
+        again=again,
     )
 
 
@@ -88,6 +124,7 @@ def execute(
     try:
         folder.write_results(recorder.results())
         folder.write("mutants.json", msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        folder.write("mutants.md", markdown(report.mutants).encode())
         work.write_manifest()
     except HarnessError as error:  # a full disk: what is known is shown nevertheless
         recorder.failed(error)
@@ -165,13 +202,20 @@ class _Work:
         built = pipeline.kernel_of(profile, base, paths=self.paths, store=self.store, stages=recorder, made=self.made)
         self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
-        self._unmutated(built, self.machine, self.plan)
+        decides = self._decides(built, self.machine, self.plan)
+        self._unmutated(built, self.plan, decides)
+        kept = Kept((*decides, self.todo.full), folder=self.paths.guest_tests, store=self.store, passes=self.verdicts)
         for number, one in enumerate(self.todo.mutants, start=1):
             self.view.say(f"\n{number}/{len(self.todo.mutants)} {one.name}: {one.title}", style="bold")
-            record = self._try(one, trees[one.name])
+            tree, selections = trees[one.name], self.todo.selections[one.name]
+            record = None if self.todo.again else kept.find(one, tree.tree_id, selections)
+            if record is None:
+                record = self._try(one, tree)
+                kept.keep(record, tree.tree_id, selections)
             self.records.append(record)
             recorder.case(as_case(record, self.series))
-            self.view.say(f"  {told(record)}", style=_STYLE.get(record.outcome, "bold red"))
+            known = "" if record.run == recorder.folder.name else f", known from run {record.run}"
+            self.view.say(f"  {told(record)}{known}", style=_STYLE.get(record.outcome, "bold red"))
 
     def report(self) -> Report:
         """What is known by now."""
@@ -179,7 +223,7 @@ class _Work:
         return Report(
             run=self.recorder.folder.name,
             series=self.series,
-            cases=sum(len(one.cases) for one in self.todo.selections),
+            cases=sum(len(one.cases) for one in self.todo.every),
             unmutated=self._bad(),
             mutants=tuple(self.records),
             missing=tuple(one.name for one in self.todo.mutants if one.name not in done),
@@ -189,7 +233,7 @@ class _Work:
         """Write the manifest with what is decided by now."""
         written = manifest(
             profile=self.todo.profile,
-            selection=[name for one in self.todo.selections for name in one.names],
+            selection=[name for one in self.todo.every for name in one.names],
             made=self.made,
             machine=self.machine,
             plan=self.plan,
@@ -205,10 +249,10 @@ class _Work:
         """The cases that the series itself does not pass or skip."""
         return {name: verdict.value for name, verdict in self.verdicts.items() if not verdict.good}
 
-    def _unmutated(self, built: BuiltKernel, machine: Machine, plan: QemuPlan) -> None:
-        """Know what the series itself makes of every case."""
+    def _decides(self, built: BuiltKernel, machine: Machine, plan: QemuPlan) -> tuple[object, ...]:
+        """What decides verdicts beside mutants and programs."""
         profile = self.todo.profile
-        decides = (
+        return (
             built.kernel.digest,
             machine.rootfs.digest,
             machine.qemu.digest,
@@ -217,14 +261,17 @@ class _Work:
             profile.timeout_scale,
             profile.require_feature,
         )
+
+    def _unmutated(self, built: BuiltKernel, plan: QemuPlan, decides: Sequence[object]) -> None:
+        """Know what the series itself makes of every case."""
         kept = Baseline(decides, folder=self.paths.guest_tests, store=self.store)
-        missing = kept.unknown(self.todo.selections)
+        missing = kept.unknown(self.todo.every)
         if missing:
             number = sum(len(one.cases) for one in missing)
             self.view.say(f"\nthe series as it is: {number} cases that are not known to pass", style="bold")
         recorder = self._recorder("unmutated")
         self.verdicts = kept.verdicts(
-            self.todo.selections, lambda selections: self._judge(plan, selections, built, recorder)
+            self.todo.every, lambda selections: self._judge(plan, selections, built, recorder)
         )
         self.recorder.guest_seconds += recorder.guest_seconds
         if missing:
@@ -247,7 +294,7 @@ class _Work:
         assert self.machine is not None
         plan = pipeline.guest_plan(self.todo.profile, built, self.machine)
         trial = Trial(passes=self.verdicts, again=lambda result: self._again(result, plan, built, recorder.folder))
-        selections = ordered(self.todo.selections, one.killers)
+        selections = ordered(self.todo.selections[one.name], one.killers)
         try:
             with closing(self._judge(plan, selections, built, recorder)) as results:
                 trial.take(results, full=self.todo.full)
@@ -259,7 +306,7 @@ class _Work:
     def _ended(self, recorder: Recorder, record: Record) -> Record:
         recorder.folder.write_results(recorder.results())
         self.recorder.guest_seconds += recorder.guest_seconds
-        return record
+        return msgspec.structs.replace(record, run=self.recorder.folder.name)
 
     def _again(self, failed: CaseResult, plan: QemuPlan, built: BuiltKernel, folder: RunFolder) -> bool:
         """Whether a case fails once more in a fresh guest: by itself, or after those that come before it."""

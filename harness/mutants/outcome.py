@@ -31,7 +31,7 @@ class Outcome(enum.StrEnum):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One mutant in the report. ``case`` killed it with ``verdict`` for ``reason``; ``unsteady`` failed once, and not
     again in another guest; ``more`` failed too (only where everything was run). ``seconds`` are all that it cost, of
-    which ``build_seconds`` for the kernel; ``cases`` were run.
+    which ``build_seconds`` for the kernel; ``cases`` were run, in the run ``run``.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cases: int = 0
     seconds: float = 0.0
     build_seconds: float = 0.0
+    run: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,14 +118,22 @@ def no_kernel(mutant: Mutant, outcome: Outcome, reason: str, *, seconds: float) 
 
 
 def _record(mutant: Mutant, **values: object) -> Record:
-    fixed = {
+    return msgspec.convert(_facts(mutant) | values, Record)
+
+
+def described(record: Record, mutant: Mutant) -> Record:
+    """A record with what the mutant's file says today."""
+    return msgspec.structs.replace(record, **_facts(mutant))
+
+
+def _facts(mutant: Mutant) -> dict[str, object]:
+    return {
         "name": mutant.name,
         "title": mutant.title,
         "breaks": mutant.breaks,
         "expected": mutant.killers,
         "survives": mutant.survives,
     }
-    return msgspec.convert(fixed | values, Record)
 
 
 def as_case(record: Record, series: str) -> CaseResult:
@@ -193,6 +202,24 @@ def summary(report: Report) -> str:
     words = [f"{number[outcome]} {outcome}" for outcome in Outcome if number[outcome] or outcome is Outcome.KILLED]
     if known:
         words.append(f"{known} of the survivors recorded")
+    kept = sum(record.run != report.run for record in report.mutants)
+    if kept:
+        words.append(f"{kept} known from earlier runs")
     if report.missing:
         words.append(f"{len(report.missing)} not run")
-    return f"{len(report.mutants)} mutants: {', '.join(words)}"
+    mean = f"; {duration(mean_seconds(report.mutants))} each" if report.mutants else ""
+    return f"{len(report.mutants)} mutants: {', '.join(words)}{mean}"
+
+
+def mean_seconds(records: Sequence[Record]) -> float:
+    """What a mutant costs on average, in seconds, from its build to the second guest that agrees."""
+    return sum(record.seconds for record in records) / len(records) if records else 0.0
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """The table for a README: each mutant, what it breaks, and the case that killed it or why none does."""
+    rows = ["| mutant | breaks | killed by |", "|---|---|---|"]
+    for record in records:
+        ended = f"`{record.case}`" if record.case else f"{record.outcome}: {record.survives or record.reason}"
+        rows.append(f"| `{record.name}` | {record.breaks} | {ended} |")
+    return "\n".join(rows) + "\n"

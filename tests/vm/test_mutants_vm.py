@@ -22,7 +22,7 @@ ELSEWHERE = "private/test_attributes:create_file_mode"
 
 
 def test_a_mutant_is_killed_by_the_case_that_should(harness: Harness) -> None:
-    outcome = harness("mutants", MUTANT, "--suite", "private/test_attributes")
+    outcome = harness("mutants", MUTANT, "--suite", "private/test_attributes", "--again")
     assert outcome.status == 0, outcome.why
     (record,) = json.loads((outcome.folder / "mutants.json").read_text())["mutants"]
     assert (record["outcome"], record["case"], record["verdict"]) == ("killed", KILLER, "FAIL")
@@ -32,10 +32,14 @@ def test_a_mutant_is_killed_by_the_case_that_should(harness: Harness) -> None:
     for name in (f"{MUTANT}.patch", "guests/1/console.log", "results.json"):
         assert (folder / name).stat().st_size > 0, name
     assert list(folder.glob("again-*/guests/1/console.log")), "it was not tried again"
+    known = harness("mutants", MUTANT, "--suite", "private/test_attributes")
+    assert known.status == 0, known.why
+    assert f"known from run {outcome.folder.name}" in known.text
+    assert json.loads((known.folder / "mutants.json").read_text())["mutants"] == [record]
 
 
 def test_a_mutant_that_no_case_looks_at_survives(harness: Harness) -> None:
-    outcome = harness("mutants", MUTANT, "--suite", ELSEWHERE)
+    outcome = harness("mutants", MUTANT, "--suite", ELSEWHERE, "--again")
     assert outcome.status == 1, outcome.why
     (record,) = json.loads((outcome.folder / "mutants.json").read_text())["mutants"]
     assert (record["outcome"], record["case"], record["cases"]) == ("survived", "", 1)

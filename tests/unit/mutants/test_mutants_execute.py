@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from harness.cli.session import Session
 from harness.errors import ApplyError, UserError
 from harness.mutants import mutant
 from harness.mutants.baseline import Baseline, program_inputs
-from harness.mutants.execute import apply_all
+from harness.mutants.execute import apply_all, plan
 from harness.paths import Paths
+from harness.profile import Profile
 from harness.progress import Quiet
 from harness.repository import Repository
 from harness.store import Store
@@ -142,6 +144,27 @@ def test_list(write: Write, call: Callable[..., Result]) -> None:
     assert call("--list").output.splitlines() == ["one  mm: break it", "two  mm: break it  (survives)"]
     listed = json.loads(call("--list", "--json", "two").output)
     assert [(one["name"], one["breaks"], one["survives"]) for one in listed] == [("two", "swap works", "nobody looks")]
+
+
+def test_a_mutant_meets_the_profiles_suites_and_the_cases_that_it_names(
+    write: Write, paths: Paths, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.pipeline.check", lambda *_, **__: None)  # no kernel configuration here
+    (paths.guest_tests / "other").mkdir()
+    for name in ("test_x.sh", "config"):
+        copied = paths.guest_tests / "demo" / name
+        if copied.exists():
+            shutil.copy(copied, paths.guest_tests / "other" / name)
+    write("inside")
+    write("outside", "Breaks: swap works\nKilled-by: other/test_x:two, demo/test_x:one\n")
+    profile = Profile(suites=("demo",))
+    todo = plan(profile, [], paths=paths, store=store)
+    names = {name: [case for one in chosen for case in one.names] for name, chosen in todo.selections.items()}
+    demo = ["demo/test_x:one", "demo/test_x:two", "demo/test_y:three"]
+    assert names == {"inside": demo, "outside": [*demo, "other/test_x:two"]}
+    assert [case for one in todo.every for case in one.names] == [*demo, "other/test_x:two"]
+    only = plan(profile, [], selection=["demo/test_y"], paths=paths, store=store)
+    assert [case for one in only.every for case in one.names] == ["demo/test_y:three"]
 
 
 def test_an_unknown_mutant_is_refused_before_anything_is_done(write: Write, call: Callable[..., Result]) -> None:

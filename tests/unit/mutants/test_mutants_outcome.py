@@ -15,6 +15,7 @@ from harness.mutants.outcome import (
     Report,
     Trial,
     as_case,
+    markdown,
     no_kernel,
     summary,
     table,
@@ -150,10 +151,24 @@ def test_the_table() -> None:
     ]
 
 
+def test_the_table_for_a_readme() -> None:
+    known = record(trial()[0], KNOWN)
+    assert markdown([KILLED, known]).splitlines()[2:] == [
+        "| `broken` | swap works | `demo/test_x:one` |",
+        "| `known` | swap works | survived: nobody can see it |",
+    ]
+
+
+def replace_run(found: Record, run: str) -> Record:
+    return msgspec.structs.replace(found, run=run)
+
+
 def test_the_whole_in_a_line_and_as_json() -> None:
-    report = Report(
-        run="r", series="s", cases=3, unmutated={}, missing=("late",),
-        mutants=(KILLED, SURVIVED, record(trial()[0], KNOWN)),
-    )  # fmt: skip
-    assert summary(report) == "3 mutants: 1 killed, 2 survived, 1 of the survivors recorded, 1 not run"
+    run = [replace_run(one, "r") for one in (SURVIVED, record(trial()[0], KNOWN))]
+    mutants = (replace_run(KILLED, "earlier"), *run)
+    report = Report(run="r", series="s", cases=3, unmutated={}, missing=("late",), mutants=mutants)
+    assert summary(report) == (
+        "3 mutants: 1 killed, 2 survived, 1 of the survivors recorded, 1 known from earlier runs, 1 not run; "
+        "1 min 01 s each"
+    )
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
