@@ -36,6 +36,7 @@ COMMANDS = {
     "run": "Source to verdict: fetch, apply, build, boot, test, report.",
     "history": "Show finished runs, and how a case fared in them.",
     "compare": "Show what changed from one run to another.",
+    "site": "Write the history as web pages that open from disk.",
     "build": "Build a kernel (and show where it is).",
     "boot": "Boot a guest: a shell, or one command with its exit status.",
     "logs": "Print the consoles of a run's guests, or what is around a case.",

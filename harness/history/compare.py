@@ -38,6 +38,9 @@ INPUTS = (
 )  # fmt: skip
 """What of two runs is compared, in the order in which it is told."""
 
+LIKE = ("host", "accel", "topology", "config")
+"""What two runs have in common whose times are alike."""
+
 _UNKNOWN_IF_EMPTY = ("version", "base", "config", "kernel", "toolchain", "payload", "rootfs", "accel", "qemu")
 
 
@@ -121,7 +124,7 @@ def _inputs(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
 
 def samples(history: History, runs: Sequence[Row]) -> dict[str, list[float]]:
     """Seconds of each case's passes in the last runs on the machine and configuration of one of ``runs``."""
-    ways = [sa.and_(*(run.c[name] == one[name] for name in ("host", "accel", "topology", "config"))) for one in runs]
+    ways = [sa.and_(*(run.c[name] == one[name] for name in LIKE)) for one in runs]
     chosen = sa.select(run.c.id).where(sa.or_(*ways)).order_by(run.c.started.desc()).limit(_SAMPLES).subquery()
     query = (
         sa.select(case.c.name, outcome.c.seconds)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pages of a case: its newest outcomes with trends and times, and its earlier way in parts that never change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.history.query import is_bad
+from harness.history.trend import trends
+from harness.site import names, past, plots
+from harness.site.state import CaseState, Files
+
+Row = Mapping[str, Any]
+
+PART = 100
+_STRIP = 60  # runs of a cell in its strip
+_CELLS = 30
+
+
+def older_parts(many: int) -> int:
+    """How many full parts lie before the newest page, which has between one and two parts' worth of outcomes."""
+    return max(0, many // PART - 1)
+
+
+def write(
+    files: Files,
+    name: str,
+    way: Sequence[dict[str, Any]],
+    known: Mapping[int, Row],
+    reruns: Mapping[int, Sequence[str]],
+    *,
+    changed_from: int,
+) -> CaseState:
+    """Write a case's pages; ``way`` is the oldest first, ``changed_from`` the first place in it that is not as before.
+
+    Returns what the list of cases shows of it.
+    """
+    parts = older_parts(len(way))
+    for part in range(max(0, changed_from // PART - 1), parts):
+        some = way[part * PART : (part + 1) * PART]
+        context = {
+            "title": f"{name}, part {part + 1}",
+            "here": "cases",
+            "name": name,
+            "rows": [_line(row, known, reruns) for row in reversed(some)],
+            "trends": (),
+            "plot": "",
+            "older": names.case_page(name, part) if part else "",
+            "newer": names.case_page(name, part + 2 if part + 1 < parts else 0),
+            "many": len(some),
+            "run_page": names.run_page,
+        }
+        files.page(names.case_page(name, part + 1), "case", context)
+    head = way[parts * PART :]
+    rows = [_line(row, known, reruns) | {"case": name} for row in reversed(head)]
+    found = trends(rows, reruns)[:_CELLS]
+    context = {
+        "title": name,
+        "here": "cases",
+        "name": name,
+        "rows": rows,
+        "trends": [{"of": one, "strip": list(reversed(one.rows[:_STRIP]))} for one in found],
+        "plot": _times(rows),
+        "older": names.case_page(name, parts) if parts else "",
+        "newer": "",
+        "many": len(way),
+        "run_page": names.run_page,
+        "cell_page": names.cell_page,
+        "cell_title": past.cell_title,
+    }
+    files.page(names.case_page(name), "case", context)
+    states = [one.state for one in found]
+    state = next((one for one in ("broken", "flaky", "passing") if one in states), "skipped")
+    ran = sum(one.ran for one in found)
+    passed = sum(one.passed for one in found)
+    newest = {key: rows[0][key] for key in ("verdict", "seconds", "when")}
+    return CaseState(name=name, state=state, ran=ran, passed=passed, **newest)
+
+
+def _line(row: Row, known: Mapping[int, Row], reruns: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    of_run = known[row["run_id"]]
+    return {**of_run, **row, "id": row["run_id"], "again": " ".join(reruns.get(row["run_id"], ()))}
+
+
+def _times(rows: Sequence[Row]) -> str:
+    """How long it took in its runs, a line a cell."""
+    cells: dict[str, list[Row]] = {}
+    for row in reversed(rows):
+        if row["verdict"] != "SKIP":
+            cells.setdefault(row["cell"], []).append(row)
+    most = sorted(cells.values(), key=len, reverse=True)[:5]
+    if not most:
+        return ""
+    lines = [
+        plots.Line(
+            name=f"{some[0]['topology']} {some[0]['series_digest'][:6]}" if len(most) > 1 else "",
+            points=[(row["started"], row["seconds"]) for row in some],
+            bad=frozenset(number for number, row in enumerate(some) if is_bad(row["verdict"])),
+        )
+        for some in most
+    ]
+    ends = (min(some[0]["when"] for some in most), max(some[-1]["when"] for some in most))
+    return plots.svg(
+        plots.Chart(title="how long it took; ringed: it failed", unit="s", lines=lines, ends=ends, dots=True)
+    )
