@@ -120,6 +120,23 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def settled(self, condition: str) -> None:
+        """Wait until an expression in the page is true (a page that is left has no answer for a moment)."""
+        until = time.monotonic() + _SECONDS
+        while True:
+            try:
+                if self.js(condition):
+                    return
+            except AssertionError:
+                pass
+            assert time.monotonic() < until, condition
+            time.sleep(0.02)
+
+    def html(self) -> str:
+        """The page as it stands, also where scripts are off."""
+        node = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
+        return str(self.call("DOM.getOuterHTML", nodeId=node)["outerHTML"])
+
     def key(self, key: str) -> None:
         """Press and release a key."""
         text = {"text": key} if len(key) == 1 else ({"text": "\r"} if key == "Enter" else {})
@@ -130,7 +147,9 @@ class Browser:
     def look(self, size: tuple[int, int], *, dark: bool = False) -> None:
         """The size of the screen in CSS pixels, and whether the system is dark."""
         phone = size[0] < 600
-        self.call("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=phone
+        )
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[feature])
 
@@ -153,4 +172,6 @@ class Browser:
     @property
     def requests(self) -> list[str]:
         """The addresses that were asked for since the page was opened."""
-        return [one["params"]["request"]["url"] for one in self.events if one.get("method") == "Network.requestWillBeSent"]
+        return [
+            one["params"]["request"]["url"] for one in self.events if one.get("method") == "Network.requestWillBeSent"
+        ]

@@ -25,7 +25,7 @@ _MARKS = 4000  # marks of cases outside the ends
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What the kernel complained of: its title, the case in which it began (empty: between cases), where it first did."""
+    """What the kernel complained of: its title, the case in which it began (empty: between cases), its anchor."""
 
     title: str
     case: str
@@ -60,7 +60,10 @@ class _Line:
 
 
 def view(file: Path, case_link: Callable[[str], str]) -> ConsoleView:
-    """Read a ``console.log``; ``case_link`` is the address of a case's page. Raises :class:`UserError` for no file."""
+    """Read a ``console.log``; ``case_link`` is the address of a case's page, empty for none.
+
+    Raises :class:`UserError` where there is no file.
+    """
     found = ConsoleView()
     scanner = SplatScanner()
     running, kept = "", _Kept()
@@ -120,8 +123,12 @@ class _Kept:
 
 def _mark(stamp: str, kind: str, case: str, anchor: str, case_link: Callable[[str], str]) -> Markup:
     name = Markup(' id="{}"').format(anchor) if anchor else Markup("")
-    link = Markup('<a href="{}">{}</a>').format(case_link(case), _cut(case))
+    link = _link(case_link(case), _cut(case))
     return Markup('<span class="cm"{}>{}] {} {}</span>').format(name, _cut(stamp), kind, link)
+
+
+def _link(href: str, words: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(href, words) if href else escape(words)
 
 
 def _joined(lines: list[_Line], found: ConsoleView, case_link: Callable[[str], str]) -> Markup:
@@ -139,7 +146,7 @@ def _joined(lines: list[_Line], found: ConsoleView, case_link: Callable[[str], s
             one = by_anchor[line.anchor]
             parts.append(f'<mark id="{line.anchor}">')
             if one.case:
-                parts.append(Markup('<a href="{}">in {}</a>\n').format(case_link(one.case), _cut(one.case)))
+                parts.append(_link(case_link(one.case), f"in {_cut(one.case)}") + "\n")
             inside = True
         parts.append(f"{line.text}" if line.block else f"{line.text}\n")
         last = line.number

@@ -8,7 +8,7 @@ kernel's monotonic seconds, KiB free on each node, pages stored. It is of the gu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,8 @@ def spans_in_time(file: Path) -> list[tuple[str, float, float]]:
     return [one for one in map(timed, console_log.spans(marks)) if one is not None]
 
 
-def write(files: Files, row: Mapping[str, Any], facts: Facts) -> bool:
-    """Write the page of a run's samples; False where it has none."""
+def write(files: Files, row: Mapping[str, Any], facts: Facts, known: Set[str]) -> bool:
+    """Write the page of a run's samples, with its ``known`` cases; False where it has none."""
     parts = []
     for guest, folder in facts.guests.items():
         samples = read(folder / FILE)
@@ -103,9 +103,8 @@ def write(files: Files, row: Mapping[str, Any], facts: Facts) -> bool:
         whole = charts(f"guest {guest}", samples)
         cases: list[tuple[str, str, list[Markup]]] = []
         for name, begin, end in spans_in_time(folder / "console.log"):
-            drawn = charts(clean(name, 120), samples.between(begin, end)) if len(cases) < _CHARTS else []
-            if drawn:
-                cases.append((clean(name, 500), names.case_page(clean(name, 500)), drawn))
+            if name in known and len(cases) < _CHARTS and (drawn := charts(name, samples.between(begin, end))):
+                cases.append((name, names.case_page(name), drawn))
         if whole or cases:
             parts.append({"guest": guest, "whole": whole, "cases": cases, "many": len(samples.columns["seconds"])})
     if parts:

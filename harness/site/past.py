@@ -96,7 +96,7 @@ def series_of(row: Row) -> str:
     """The series of a run and how many of its patches."""
     if not row["series"]:
         return "no series"
-    many = f" ({row['patches']} patches)" if row["patches"] else ""
+    many = f" ({row['patches']} patch{'' if row['patches'] == 1 else 'es'})" if row["patches"] else ""
     return f"{row['series']}{many}"
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 from harness.display import crash_lines
@@ -28,8 +29,9 @@ def write(
     files: Files, row: Row, outcomes: Sequence[Row], facts: Facts, *, before: Row | None, changes: Comparison | None
 ) -> None:
     """Write a run's page and those of its consoles and samples; ``before`` is the run of its cell before it."""
-    guests = [_console(files, row, guest, folder / "console.log") for guest, folder in facts.guests.items()]
-    sampled = memory.write(files, row, facts)
+    known = {one["name"] for one in outcomes}
+    guests = [_console(files, row, guest, folder / "console.log", known) for guest, folder in facts.guests.items()]
+    sampled = memory.write(files, row, facts, known)
     anchors = {case: f"{page}#{anchor}" for page, view in reversed(guests) for case, anchor in view.anchors.items()}
     records = _records(facts.results)
     bad = [one for one in outcomes if is_bad(one["verdict"])]
@@ -81,10 +83,14 @@ def topology_page(facts: Facts) -> str:
     return names.topology_page(facts.topology.name, str(facts.manifest.decides["topology"].get("digest", "")))
 
 
-def _console(files: Files, row: Row, guest: str, file: Any) -> tuple[str, console.ConsoleView]:
+def _console(files: Files, row: Row, guest: str, file: Path, known: Set[str]) -> tuple[str, console.ConsoleView]:
     page = names.console_page(row, guest)
+
+    def case_link(case: str) -> str:
+        return f"../{names.case_page(case)}" if case in known else ""  # a guest can write any name
+
     try:
-        view = console.view(file, lambda case: f"../{names.case_page(clean(case, 500))}")
+        view = console.view(file, case_link)
     except HarnessError:
         view = console.ConsoleView()
     context = {
@@ -95,7 +101,7 @@ def _console(files: Files, row: Row, guest: str, file: Any) -> tuple[str, consol
         "view": view,
         "file": str(file),
         "run_page": names.run_page(row),
-        "case_page": names.case_page,
+        "case_link": case_link,
     }
     files.page(page, "console", context)
     return page.removeprefix("runs/"), view
