@@ -183,6 +183,10 @@ class Examiner:
                 done.path,
                 vmlinux,
                 guest.folder / triage.FILE,
+                about=[
+                    f"{event} of guest {guest.folder.name}, {case or 'while it booted'}",
+                    f"open: harness inspect {guest.folder.parent.parent.name}",
+                ],
                 paths=self._paths,
                 deadline=_TRIAGE_SECONDS * factor,
             )

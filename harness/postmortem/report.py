@@ -21,12 +21,11 @@ from drgn.helpers.linux.sched import cpu_curr, get_task_state
 from harness.display import printable
 from harness.postmortem.report_cxl import cxl_objects
 from harness.postmortem.report_memory import node_states, private_nodes, zones
-from harness.splat import SplatScanner
+from harness.postmortem.report_splat import splat_facts, splats
 
 _FRAMES = 40
 _TASKS = 400
 _LOG_LINES = 200
-_SPLAT_FRAMES = 8
 _TROUBLES = (LookupError, drgn.FaultError, drgn.ObjectAbsentError, ValueError, TypeError, AttributeError)
 _FRAME_AT = 5  # characters of indent
 
@@ -58,6 +57,7 @@ def report(prog: Program) -> Iterator[str]:
     """The lines of the report: facts that begin with ``# ``, then the sections."""
     yield from _guarded(lambda: _summary(prog))
     sections: tuple[tuple[str, Callable[[Program], Iterator[str]]], ...] = (
+        ("what the kernel complained of", splats),
         ("crashed task", _crashed),
         ("running tasks", _running),
         ("blocked tasks", _blocked),
@@ -85,31 +85,9 @@ def _guarded(section: Callable[[], Iterator[str]]) -> Iterator[str]:
 def _summary(prog: Program) -> Iterator[str]:
     release = prog["init_uts_ns"].name.release.string_().decode(errors="replace")
     yield f"# kernel {release}"
-    log = get_dmesg(prog, timestamps=False)
-    message = panic_message(prog)
-    if message:
+    if message := panic_message(prog):
         yield f"# {printable(message.decode(errors='replace'))}"
-    scanner = SplatScanner()
-    splats = [splat for line in log.decode(errors="replace").splitlines() for splat in scanner.feed(line)]
-    scanner.flush()
-    for splat in splats[:3]:
-        yield f"# splat: {splat.title}"
-        for frame in splat.frames[:1]:
-            yield f"#   in {frame}{_source(prog, frame, splat.lines)}"
-
-
-def _source(prog: Program, function: str, lines: list[str]) -> str:
-    """`` at file:line`` for a function of a splat, by its offset there; "" where that is not known."""
-    for line in lines:
-        for word in line.split():
-            name, _, offset = word.partition("+")
-            if name.split(".")[0] == function and offset.startswith("0x"):
-                try:
-                    location = prog.source_location(f"{name}+{offset.partition('/')[0]}")
-                    return f" at {location[0].filename}:{location[0].line}"
-                except _TROUBLES:
-                    return ""
-    return ""
+    yield from splat_facts(prog)
 
 
 def _crashed(prog: Program) -> Iterator[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness import sandbox
@@ -21,8 +22,13 @@ class NoTriage(Exception):
     """There is no report, for the reason in the message."""
 
 
-def write(dump: Path, vmlinux: Path, target: Path, *, paths: Paths, deadline: float) -> tuple[str, ...]:
-    """Write the report on a dump; returns its summary, a line a fact. Raises :class:`NoTriage`."""
+def write(
+    dump: Path, vmlinux: Path, target: Path, *, about: Sequence[str] = (), paths: Paths, deadline: float
+) -> tuple[str, ...]:
+    """Write the report on a dump, headed by what it is ``about``; returns its summary, a line a fact.
+
+    Raises :class:`NoTriage`.
+    """
     argv = [sys.executable, "-m", "harness.postmortem.report", str(dump), str(vmlinux)]
     try:
         within = sandbox.enclosure(paths, writable=[], hide=False)
@@ -35,7 +41,7 @@ def write(dump: Path, vmlinux: Path, target: Path, *, paths: Paths, deadline: fl
         why = printable(done.error_text).strip().splitlines()
         raise NoTriage(f"drgn could not read the dump: {why[-1] if why else f'exit status {done.returncode}'}")
     try:
-        target.write_text(text)
+        target.write_text("".join(f"{_SUMMARY}{printable(line)}\n" for line in about) + text)
     except OSError as reason:
         raise NoTriage(f"{reason.strerror} while writing {target}") from reason
     return tuple(line.removeprefix(_SUMMARY) for line in text.splitlines() if line.startswith(_SUMMARY))

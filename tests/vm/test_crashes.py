@@ -160,3 +160,42 @@ def test_a_crash_is_decoded_to_file_and_line(harness: Harness, project: Path) ->
     assert where["vfs_write"].startswith("fs/read_write.c:"), where
     for text in (outcome.text, (outcome.folder / "junit.xml").read_text()):
         assert f"sysrq_handle_crash ({where['sysrq_handle_crash']})" in text
+
+
+LKDTM = """
+case_writes_through_null() { provoke_lkdtm EXCEPTION; }
+case_meets_a_bug() { provoke_lkdtm BUG; }
+case_announces_its_bug() { expect_splat 'kernel BUG at drivers/misc/lkdtm'; provoke_lkdtm BUG; }
+case_is_well() { :; }
+"""
+LKDTM_HEADER = """#!/bin/sh
+. "${0%/*}/../lib/ktap.sh"
+provoke_lkdtm() {
+	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+	echo "$1" >/sys/kernel/debug/provoke-crash/DIRECT
+}
+"""
+
+
+@pytest.mark.long
+def test_a_run_folder_alone_says_where_lkdtm_crashed_in_which_case_and_opens_the_dump(
+    harness: Harness, project: Path
+) -> None:
+    suite = project / "tests" / "guest" / "lkdtm"
+    suite.mkdir()
+    (suite / "test_lkdtm.sh").write_text(f'{LKDTM_HEADER}{LKDTM}ktap_main "$@"\n')
+    (suite / "config").write_text("CONFIG_LKDTM=y\n")
+    outcome = harness("run", "--profile", "crashes", "--suite", "lkdtm", env={"HARNESS_PROJECT": str(project)})
+    assert outcome.status == 1, outcome.why
+    expected = {"writes_through_null": "CRASH", "meets_a_bug": "CRASH", "announces_its_bug": "PASS", "is_well": "PASS"}
+    assert outcome.verdicts() == {f"lkdtm/test_lkdtm:{name}": verdict for name, verdict in expected.items()}
+    for guest_number, case, function, file in (
+        ("1", "writes_through_null", "lkdtm_EXCEPTION", "drivers/misc/lkdtm/bugs.c"),
+        ("2", "meets_a_bug", "lkdtm_BUG", "drivers/misc/lkdtm/bugs.c"),
+    ):
+        report = (outcome.folder / "guests" / guest_number / "triage.txt").read_text()
+        head = report.split("\n\n")[0]
+        assert f"# crash of guest {guest_number}, lkdtm/test_lkdtm:{case}" in head, head
+        assert f"  in {function} at {file}:" in head, head
+        opened = harness("inspect", "--guest", guest_number, "-c", f"print(prog['{function}'])", outcome.folder)
+        assert opened.status == 0 and function in opened.text, opened.text
