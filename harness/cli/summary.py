@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from itertools import groupby
 
@@ -17,6 +18,7 @@ from harness.values import Verdict
 
 _COLUMNS = ("PASS", "FAIL", "SKIP", "CRASH", "TIMEOUT", "LOST", "XFAIL", "XPASS")
 _FIXED_SHOWN = 10
+_DUMPED = re.compile(r"^memory dump: guests/(\d+)/")
 
 
 def show_summary(
@@ -54,6 +56,9 @@ def show_summary(
         terminal.say(f"only that    {one} --case {first.name}")
     if undumped := next((case for case in bad if _has_no_dump(case)), None):
         terminal.say(f"with a dump  {with_debug_info(shlex.split(repeat), undumped.name)}")
+    if dumped := [guest for case in bad for line in case.diagnostics for guest in _DUMPED.findall(line)]:
+        guest = f" --guest {dumped[0]}" if len(dumped) > 1 else ""
+        terminal.say(f"its memory   harness inspect{guest} {folder.name}")
 
 
 def _kind(case: CaseRecord, results: Results, noted: Noted) -> str:

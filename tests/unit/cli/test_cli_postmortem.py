@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from harness.again import with_debug_info
 from harness.cli.main import cli, show_error
+from harness.cli.summary import show_summary
 from harness.errors import UserError
+from harness.history.kinds import Noted
 from harness.paths import Paths
 from harness.postmortem.examine import wanted
 from harness.results import console_log, folder
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, Manifest, Results
+from harness.terminal import Terminal
 
 CONSOLE = """\
 [10:00:00.000     0.100] [    0.000000] Linux version 6.12
@@ -143,3 +148,18 @@ def test_the_command_that_gives_a_dump(command: list[str], case: str, expected: 
 )
 def test_when_memory_is_dumped(policy: str, event: str, readable: bool, expected: bool) -> None:
     assert wanted(policy, event, readable=readable) is expected
+
+
+@pytest.mark.parametrize(
+    ("guests", "said"), [((), None), (("2",), "harness inspect {}"), (("2", "5"), "harness inspect --guest 2 {}")]
+)
+def test_the_end_of_a_run_has_the_command_that_opens_a_dump(
+    guests: tuple[str, ...], said: str | None, run: RunFolder
+) -> None:
+    lines = tuple(f"memory dump: guests/{number}/vmcore (56 MiB, 1.2 s, kdump-zlib)" for number in guests)
+    case = CaseRecord(suite="smoke", program="test_boot", case="cpus", verdict="CRASH", diagnostics=lines)
+    results = structs.replace(folder.read_results(run), cases=(case,))
+    stream = io.StringIO()
+    show_summary(Terminal(stream, live=False), run, results, repeat="harness run", one="harness run", noted=Noted())
+    told = [line.removeprefix("its memory").strip() for line in stream.getvalue().splitlines() if "inspect" in line]
+    assert told == ([said.format(run.name)] if said else [])
