@@ -315,7 +315,8 @@ def replace(argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str | N
     """Run a program on the user's terminal (an interactive shell, gdb) and return its exit status."""
     words = tuple(os.fspath(word) for word in argv)
     _log.debug("run: %s", quoted(words))
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to that program meanwhile
+    # Ctrl-C belongs to that program meanwhile; one that is ignored would stay so in it, and Python (drgn) heeds that
+    previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         return subprocess.call(words, env=environment(env))
     except OSError as reason:

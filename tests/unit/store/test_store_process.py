@@ -148,3 +148,15 @@ def test_exit_in_words() -> None:
 def test_which_knows_the_sbin_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert process.which("sh") is not None and process.which("no-such-program") is None
+
+
+def test_an_interrupt_is_a_program_s_own_on_the_terminal_and_not_ours() -> None:
+    """A program that finds SIGINT ignored (Python, and so drgn) would not heed Ctrl-C."""
+    heeded = "import os, signal; os.kill(os.getppid(), 2); exit(signal.getsignal(2) is not signal.default_int_handler)"
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert process.replace([sys.executable, "-c", heeded]) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
