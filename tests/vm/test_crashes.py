@@ -185,7 +185,8 @@ def test_a_run_folder_alone_says_where_lkdtm_crashed_in_which_case_and_opens_the
     suite.mkdir()
     (suite / "test_lkdtm.sh").write_text(f'{LKDTM_HEADER}{LKDTM}ktap_main "$@"\n')
     (suite / "config").write_text("CONFIG_LKDTM=y\n")
-    outcome = harness("run", "--profile", "crashes", "--suite", "lkdtm", env={"HARNESS_PROJECT": str(project)})
+    words = ("run", "--add-config", "debuginfo", "--add-config", "lkdtm:checks=no", "--suite", "lkdtm")
+    outcome = harness(*words, env={"HARNESS_PROJECT": str(project)})
     assert outcome.status == 1, outcome.why
     expected = {"writes_through_null": "CRASH", "meets_a_bug": "CRASH", "announces_its_bug": "PASS", "is_well": "PASS"}
     assert outcome.verdicts() == {f"lkdtm/test_lkdtm:{name}": verdict for name, verdict in expected.items()}
