@@ -22,7 +22,7 @@ def splat_facts(prog: Program) -> Iterator[str]:
     for splat in _found(prog)[:_FACTS]:
         yield f"# splat: {splat.title}"
         for entry in splat.stack[:1]:
-            yield f"#   in {_lines(prog, entry)[0]}"
+            yield f"#   in {frame_lines(prog, entry)[0]}"
 
 
 def splats(prog: Program) -> Iterator[str]:
@@ -33,7 +33,7 @@ def splats(prog: Program) -> Iterator[str]:
     for splat in found[:_SPLATS]:
         yield splat.title
         for entry in splat.stack[:_FRAMES]:
-            for line in _lines(prog, entry):
+            for line in frame_lines(prog, entry):
                 yield f"     {line}"
     if len(found) > _SPLATS:
         yield f"… and {len(found) - _SPLATS} more"
@@ -47,7 +47,7 @@ def _found(prog: Program) -> list[Splat]:
     return found
 
 
-def _lines(prog: Program, entry: Entry) -> list[str]:
+def frame_lines(prog: Program, entry: Entry) -> list[str]:
     """``function at file:line``, the innermost of inlined ones first; the symbol alone where its line is not known."""
     if not entry.module:
         try:
