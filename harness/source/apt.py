@@ -4,7 +4,8 @@
 Which archives there are, and the keys that vouch for them, come from the host's own apt configuration. apt checks
 the archive's signature, the index against it, and the package against the index; the package's SHA-256 is checked
 once more here. Where the host's package lists do not know a package (or are stale), lists of our own are kept below
-the cache; the host's are never written.
+the cache; the host's are never written. What the host's archives do not have (Debian 12 without its security archive
+has no 6.12) may be in Debian's stable release, on the mirror that the host uses.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import process
+from harness.debian import find_archive
 from harness.errors import EnvironmentFailure
 from harness.paths import Paths, make_folder
 from harness.progress import Progress
 from harness.store import Store, file_digest
 
+_STABLE = "trixie"
 _SAFE = (
     "-o", "APT::Get::AllowUnauthenticated=false",
     "-o", "Acquire::AllowInsecureRepositories=false",
@@ -38,17 +41,24 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """A set of package lists: the host's (``root`` None), or our own below ``root``."""
+    """A set of package lists: the host's (``root`` None), or our own below ``root``.
+
+    ``sources`` (a file as sources.list(5)) is in place of the host's archives.
+    """
 
     root: Path | None
+    sources: Path | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
         """The options that make an apt command use these lists."""
         if self.root is None:
             return ()
-        return ("-o", f"Dir::State={self.root}/state", "-o", f"Dir::Cache={self.root}/cache",
+        ours = ("-o", f"Dir::State={self.root}/state", "-o", f"Dir::Cache={self.root}/cache",
                 "-o", "Dir::State::status=/var/lib/dpkg/status")  # fmt: skip
+        if self.sources is None:
+            return ours
+        return (*ours, "-o", f"Dir::Etc::SourceList={self.sources}", "-o", "Dir::Etc::SourceParts=/dev/null")
 
 
 HOST = Lists(None)
@@ -56,7 +66,18 @@ HOST = Lists(None)
 
 def own_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
     """Lists of our own, fetched now. Raises :class:`EnvironmentFailure` where an archive cannot be reached."""
-    lists = Lists(paths.cache / "apt")
+    return _fetched(Lists(paths.cache / "apt"), store=store, progress=progress)
+
+
+def stable_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
+    """The lists of Debian's stable release, fetched now; raises as :func:`own_lists` and :func:`find_archive` do."""
+    archive = find_archive()
+    root = make_folder(paths.cache / "apt" / _STABLE)
+    (root / "sources.list").write_text(archive.source(_STABLE) + "\n")
+    return _fetched(Lists(root, root / "sources.list"), store=store, progress=progress)
+
+
+def _fetched(lists: Lists, *, store: Store, progress: Progress) -> Lists:
     assert lists.root is not None
     with store.lock("apt-lists", what="the package lists", progress=progress):
         for folder in ("state/lists/partial", "cache/archives/partial"):

@@ -85,7 +85,8 @@ def _ref(package: apt.Package) -> str:
 
 
 def _find(request: Request, version: str, package_version: str | None) -> tuple[apt.Lists, apt.Package]:
-    """The package: in the host's lists, else (or when looking for a newer one) in lists of our own fetched now."""
+    """The package: in the host's lists, else (or when looking for a newer one) in lists of our own fetched now: of the
+    host's archives, then of Debian's stable release."""
     if process.which("apt-get") is None:
         raise EnvironmentFailure(
             f"{request.spec} needs apt, and this system has none",
@@ -95,17 +96,23 @@ def _find(request: Request, version: str, package_version: str | None) -> tuple[
     request.progress.update(f"looking for {name}")
     if not request.refresh and (package := apt.find(apt.HOST, name, version=package_version)) is not None:
         return apt.HOST, package
-    lists = apt.own_lists(request.paths, store=request.store, progress=request.progress)
-    package = apt.find(lists, name, version=package_version)
-    if package is not None:
-        return lists, package
-    known = [found.removeprefix(_PACKAGE) for found in apt.names(lists, _PACKAGE)]
-    known = [found for found in known if found[:1].isdigit()]
+    known: set[str] = set()
+    for fetch in (apt.own_lists, apt.stable_lists):
+        try:
+            lists = fetch(request.paths, store=request.store, progress=request.progress)
+        except EnvironmentFailure:
+            if not known:
+                raise
+            break  # what the host's own archives have is all there is
+        if (package := apt.find(lists, name, version=package_version)) is not None:
+            return lists, package
+        known |= {found.removeprefix(_PACKAGE) for found in apt.names(lists, _PACKAGE)}
+    known = {found for found in known if found[:1].isdigit()}
     if package_version and version in known:
         raise UserError(
             f"the archives have no {name} {package_version}", hint=f"debian:{version} takes the one that they have"
         )
-    raise unknown_name("kernel of this Debian release", version, known)
+    raise unknown_name("kernel of this Debian release and of Debian's stable one", version, sorted(known))
 
 
 def _import(

@@ -134,11 +134,26 @@ def test_a_package_that_is_not_the_signed_one(archive: Archive, obtain: Obtain, 
 
 
 def test_unknown_version_names_the_nearest(archive: Archive, obtain: Obtain) -> None:
-    with pytest.raises(UserError, match=r"unknown kernel of this Debian release '6.13'") as caught:
+    with pytest.raises(UserError, match=r"unknown kernel of this Debian release .*'6.13'") as caught:
         obtain("debian:6.13")
     assert caught.value.hint is not None and "6.1, 6.12" in caught.value.hint and "did you mean" in caught.value.hint
     with pytest.raises(UserError, match=r"no linux-source-6\.12 1\.2"):
         obtain("debian:6.12=1.2")
+
+
+def test_what_the_hosts_archives_lack_comes_from_the_stable_release(
+    archive: Archive, obtain: Obtain, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_DEBIAN_MIRROR", "http://mirror.invalid/debian")
+    guarded = _APT_CACHE.replace(
+        'case "$*" in', 'case "$*" in\n*SourceList*) ;;\n*show*) exit 100 ;;\nesac\ncase "$*" in'
+    )
+    archive.script("apt-cache", guarded)
+    assert obtain("debian:6.12").origin["package_version"] == "6.12.7-1"
+    sources = (paths.cache / "apt" / "trixie" / "sources.list").read_text()
+    assert sources.startswith("deb [signed-by=") and sources.endswith("http://mirror.invalid/debian trixie main\n")
+    downloads = [line for line in archive.asked() if " download " in line]
+    assert len(downloads) == 1 and f"SourceList={paths.cache}/apt/trixie/sources.list" in downloads[0]
 
 
 def test_no_network(archive: Archive, obtain: Obtain) -> None:
