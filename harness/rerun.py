@@ -37,7 +37,7 @@ def rerun(selections: Iterable[Selection], times: int, *, recorder: Recorder, vi
     chosen = [
         (case, selection)
         for case in failed.values()
-        if (selection := _selection(programs.get(f"{case.suite}/{case.program}"), case)) is not None
+        if (selection := selection_of(programs.get(f"{case.suite}/{case.program}"), case)) is not None
     ]
     if len(chosen) > MOST_CASES:
         view.say(f"{len(chosen)} cases failed; the first {MOST_CASES} of them are run again", style="yellow")
@@ -48,20 +48,21 @@ def rerun(selections: Iterable[Selection], times: int, *, recorder: Recorder, vi
             with recorder.stage("rerun") as stage:
                 stage.update(case.name)
                 inner = Recorder(RunFolder(recorder.folder.folder("reruns", str(number))), QuietView())
-                result = _again(case, selection, inner, judge)
+                result = again(case, selection, inner, judge)
                 recorder.reran(rerun_record(result, attempt))
                 why = f"  {printable(result.reason, limit=200)}" if result.reason else ""
                 stage.result(f"{case.name}, {attempt} of {times}: {result.verdict}{why}")
 
 
-def _selection(program: Selection | None, case: CaseRecord) -> Selection | None:
+def selection_of(program: Selection | None, case: CaseRecord) -> Selection | None:
     """What runs a case again: it alone where that can be; None where it was never run in a guest."""
     if program is None or (isinstance(program.program, ForeignProgram) and program.program.refused is not None):
         return None
     return replace(program, cases=(case.case,)) if case.case in program.cases else program
 
 
-def _again(case: CaseRecord, selection: Selection, inner: Recorder, judge: Judge) -> CaseResult:
+def again(case: CaseRecord, selection: Selection, inner: Recorder, judge: Judge) -> CaseResult:
+    """What became of a case when its selection was judged once more; a failure of the harness is a verdict as well."""
     results: list[CaseResult] = []
     try:
         with closing(judge(selection, inner)) as judged:

@@ -34,7 +34,7 @@ from harness.results.recorder import Recorder
 from harness.splat import titles
 from harness.splat.decode import NO_DEBUG_INFORMATION, Decoder
 from harness.store import Store, disk_failure, folder_digest, value_digest
-from harness.suite import catalogue
+from harness.suite import catalogue, described
 from harness.suite import kselftest as foreign_suites
 from harness.suite.attempt import Limits
 from harness.suite.catalogue import Program, Selection
@@ -288,6 +288,7 @@ class _Run:
             raise UserError("no case is selected", hint=f"nothing matches -k '{self.todo.keyword}'")
         self.plan = pipeline.guest_plan(profile, built, self.machine)
         self.write_manifest()
+        self.folder.write("programs.json", described.written(self.selections))
         with self.turn():
             started = time.monotonic()
             try:

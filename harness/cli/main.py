@@ -47,6 +47,8 @@ COMMANDS = {
     "gate": "Base against head: is a revision ready to be posted?",
     "bisect": "Find the patch, commit or option that changes a verdict.",
     "nightly": "Run a matrix of cells, unattended; only what has moved.",
+    "bundle": "Pack what reproduces a run into one archive.",
+    "repro": "Make a failure happen again, from a bundle or a run.",
     "mutants": "Break our series in small ways: which suite finds out?",
     "topology": "List, show and draw CXL topologies.",
     "image": "Build the guest's root file system.",

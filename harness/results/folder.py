@@ -4,6 +4,7 @@
 ::
 
     manifest.json  results.json  junit.xml                what decided it, what came out
+    programs.json                                         what was selected: the programs, their cases and deadlines
     config  series/                                       the final .config, the patches
     failure.log                                           the whole output of the command that made the run fail
     reruns/<number>/                                      guests and outputs of failed cases that were run again
@@ -129,7 +130,12 @@ def find(name: str, *, paths: Paths) -> RunFolder:
 
 def read_results(folder: RunFolder) -> Results:
     """``results.json``; raises :class:`UserError` where it is damaged or from a newer harness."""
-    return older.results(_read(folder.path / "results.json", Results, RESULTS_VERSION))
+    return read_results_file(folder.path / "results.json")
+
+
+def read_results_file(file: Path) -> Results:
+    """Results by their file, as :func:`read_results`."""
+    return older.results(_read(file, Results, RESULTS_VERSION))
 
 
 def read_manifest(folder: RunFolder) -> Manifest:
