@@ -276,7 +276,7 @@ def test_a_bomb_is_not_blown_up(tmp_path: Path) -> None:
 
 def test_a_disk_without_room_is_no_fault_of_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = packed(tmp_path / "one.tar.xz")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1 << 20))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1 << 20))
     with pytest.raises(EnvironmentFailure, match="has 1 MiB"):
         unpack(bundle, tmp_path, wanted=lambda _: True, progress=Quiet())
 
