@@ -11,7 +11,7 @@ has no 6.12) may be in Debian's stable release, on the mirror that the host uses
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import process
@@ -70,11 +70,23 @@ def own_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
 
 
 def stable_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
-    """The lists of Debian's stable release, fetched now; raises as :func:`own_lists` and :func:`find_archive` do."""
+    """The lists of Debian's stable release, fetched now; raises as :func:`own_lists` and :func:`find_archive` do.
+
+    Its security archive is looked for beside the mirror, as deb.debian.org has it; not every mirror does.
+    """
     archive = find_archive()
+    security = replace(archive, mirror=f"{archive.mirror.rstrip('/')}-security")
     root = make_folder(paths.cache / "apt" / _STABLE)
-    (root / "sources.list").write_text(archive.source(_STABLE) + "\n")
-    return _fetched(Lists(root, root / "sources.list"), store=store, progress=progress)
+    lists = Lists(root, root / "sources.list")
+    lines = [archive.source(_STABLE), security.source(f"{_STABLE}-security")]
+    while True:
+        (root / "sources.list").write_text("\n".join(lines) + "\n")
+        try:
+            return _fetched(lists, store=store, progress=progress)
+        except EnvironmentFailure:
+            if len(lines) == 1:
+                raise
+            del lines[1:]
 
 
 def _fetched(lists: Lists, *, store: Store, progress: Progress) -> Lists:
