@@ -29,6 +29,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``stress`` is how long each seeded test goes on (``30s``, ``10m``, ``8h``; empty: seconds), ``seed`` what it and the
     lifecycle suite draw from. ``dump`` says when a guest's memory is dumped (``auto``: on a crash or hang of a kernel
     that has debug information; ``never``, ``hang``, ``crash``, ``always``), ``dump_limit_mib`` is the most of a dump.
+    ``sample_ms`` above 0 has a guest say its memory so often (``harness site`` draws it).
     ``sandbox = false`` lets code of the series and its tree run as the user does.
     """
 
@@ -52,6 +53,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     seed: int = 1
     dump: str = "auto"
     dump_limit_mib: int = 2048
+    sample_ms: int = 0
     sandbox: bool = True
     followed_source: str = ""
     followed_series: str = ""
@@ -71,6 +73,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"dump is '{self.dump[:40]}', expected one of {', '.join(DUMP_POLICIES)}")
         if self.dump_limit_mib < 1:
             raise ValueError("dump_limit_mib must be at least 1")
+        if self.sample_ms and not 20 <= self.sample_ms <= 3_600_000:
+            raise ValueError("sample_ms must be 0 (no samples) or from 20 to 3600000")
         if self.stress and not 0 < self.stress_seconds <= _LONGEST_STRESS:
             raise ValueError(f"stress is '{self.stress[:40]}', expected a length like 30s, 10m or 8h (at most 7 days)")
 

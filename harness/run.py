@@ -19,6 +19,7 @@ from harness.again import with_debug_info
 from harness.display import printable
 from harness.errors import EnvironmentFailure, HarnessError, UserError, shortage
 from harness.guest import Guest
+from harness.guest.sampler import Sampler
 from harness.lifecycle import suite as lifecycle
 from harness.manifest import manifest
 from harness.paths import Paths
@@ -207,7 +208,14 @@ def judge(
         outputs.line(program, text)
 
     try:
-        with _Guests(plan, folder=recorder.folder, paths=paths, recorder=recorder, examiner=examiner) as guests:
+        with _Guests(
+            plan,
+            folder=recorder.folder,
+            paths=paths,
+            recorder=recorder,
+            examiner=examiner,
+            sample_ms=profile.sample_ms,
+        ) as guests:
             runner = Runner(
                 guests.start(),
                 fresh=lambda _: guests.start(),
@@ -436,9 +444,11 @@ class _Guests:
     """The run's guest: at most one at a time, a fresh one where the last was spoilt; each has a folder of its own."""
 
     def __init__(
-        self, plan: QemuPlan, *, folder: RunFolder, paths: Paths, recorder: Recorder, examiner: Examiner
+        self, plan: QemuPlan, *, folder: RunFolder, paths: Paths, recorder: Recorder, examiner: Examiner, sample_ms: int
     ) -> None:
         self._plan = plan
+        self._sample_ms = sample_ms
+        self._sampler: Sampler | None = None
         self._examiner = examiner
         self._folder = folder
         self._paths = paths
@@ -473,6 +483,8 @@ class _Guests:
             )
         with suppress(HarnessError):  # what the kernel left over, before any test
             self._keep("meminfo", "cat /proc/meminfo", _MEMINFO_SECONDS)
+        if self._sample_ms:
+            self._sampler = Sampler(self._guest, folder, milliseconds=self._sample_ms)
         return self._guest
 
     def _boot(self, folder: Path, progress: Progress) -> Guest:
@@ -482,6 +494,9 @@ class _Guests:
 
     def _end(self, *, hurried: bool = False) -> None:
         """End the guest; not ``hurried``, its kernel log is fetched before."""
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
         if self._guest is not None and self._guest.alive and not hurried:
             with suppress(HarnessError):
                 self._keep("dmesg", "dmesg", _DMESG_SECONDS)

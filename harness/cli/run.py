@@ -78,6 +78,13 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     help="Dump the guest's memory on these [default: auto, where the kernel has debug information].",
 )
 @click.option("--dump-limit", type=int, metavar="MIB", help="The most that a dump may have [default: 2048].")
+@click.option(
+    "--sample",
+    "sample_ms",
+    type=int,
+    metavar="MS",
+    help="Have the guest say its memory so often, for harness site [off].",
+)
 @click.option("--require-feature", is_flag=True, default=None, help="A skipped case is a failure.")
 @click.option(
     "--stress", "--for", "stress", metavar="LENGTH", help="How long stress and lifecycle go on: 30s, 10m, 8h."
@@ -128,6 +135,7 @@ def command(
             "dump": flags["dump"],
             "dump_limit_mib": flags["dump_limit"],
             "require_feature": flags["require_feature"],
+            "sample_ms": flags["sample_ms"],
             "stress": flags["stress"],
             "seed": _seed(flags["seed"]),
         },

@@ -32,7 +32,11 @@ def command(session: Session, /, out: Path | None, open_it: bool, afresh: bool, 
     folder = (out or session.paths.data / "site").absolute()
     with opened(session) as history, session.stage("site") as progress:
         made = make(
-            history, folder, afresh=afresh, tell=lambda what, done, total: progress.update(what, done=done, total=total)
+            history,
+            folder,
+            nightlies=session.paths.data / "nightly",
+            afresh=afresh,
+            tell=lambda what, done, total: progress.update(what, done=done, total=total),
         )
     if as_json:
         print_json({"index": str(made.index), "runs": made.runs, "new": made.new, "written": made.written,

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-import jinja2
-
-from harness.display import duration, printable
+from harness.display import printable
 from harness.nightly.kcidb import kcidb
 from harness.nightly.report import NightReport, text, times
+from harness.page import templates
 from harness.results.folder import RunFolder
 from harness.results.junit import add_suite
 
@@ -31,9 +30,8 @@ def write(found: NightReport, folder: Path) -> tuple[Path, ...]:
 
 def page(found: NightReport) -> str:
     """The report as one HTML page that needs nothing else."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    template = environment.from_string(_PAGE.read_text("utf-8"))
-    return printable(template.render(found=found, times=times(found.night), duration=duration), limit=1 << 30)
+    template = templates(_PAGE.parent).get_template(_PAGE.name)
+    return printable(template.render(found=found, times=times(found.night)), limit=1 << 30)
 
 
 def junit(found: NightReport) -> bytes:

@@ -9,6 +9,7 @@
     failure.log                                           the whole output of the command that made the run fail
     reruns/<number>/                                      guests and outputs of failed cases that were run again
     guests/1/  console.log  console.raw  qemu.argv  meminfo.txt  dmesg.txt    a folder a guest
+               samples.tsv                                                    its memory over time (--sample)
                hang.txt  sysrq.txt  registers.txt  vmcore  triage.txt         of one that hung or crashed
     ktap/<suite>/<program>.ktap                           each program's output as received
 """

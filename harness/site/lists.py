@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +29,8 @@ _CELLS = 60  # rows of a grid
 _COLUMNS = 60  # runs of a cell's grid
 _GRID_CASES = 40
 _FAILING = 40
+_SUMMARIES = 60
+_LARGEST = 8 << 20  # bytes of a summary
 
 
 def write_runs(files: Files, rows: Sequence[Row]) -> None:
@@ -123,8 +126,26 @@ def nights(rows: Sequence[Row]) -> dict[str, Any]:
     return {"days": days, "rows": places[:_CELLS], "left_out": max(0, len(places) - _CELLS)}
 
 
-def write_nights(files: Files, rows: Sequence[Row]) -> None:
-    """The verdicts over the nights, a page a month; the newest month is ``nights.html``."""
+def write_summaries(files: Files, folder: Path) -> list[tuple[str, str, str]]:
+    """Bring the newest nightlies' own summaries along: the page, the night and its title of each, the newest first."""
+    found = []
+    for file in sorted(folder.glob("*/nights/*/summary.html"), key=lambda one: one.parent.name)[-_SUMMARIES:]:
+        night, matrix = file.parent.name, file.parts[-4]
+        try:
+            if file.stat().st_size > _LARGEST:
+                continue
+            page = f"nights/{names.slug(f'{matrix}-{night}')}.html"
+            files.put(page, file.read_bytes())
+            with open(file.with_name("summary.txt"), encoding="utf-8", errors="replace") as stream:
+                title = stream.readline(400)
+        except OSError:
+            continue  # it is being written, or goes
+        found.append((page, clean(night, 80), clean(title.strip(), 300) or clean(matrix, 80)))
+    return found[::-1]
+
+
+def write_nights(files: Files, rows: Sequence[Row], summaries: Sequence[tuple[str, str, str]]) -> None:
+    """The verdicts over the nights, a page a month; the newest month is ``nights.html``, which has the summaries."""
     months: dict[str, list[Row]] = {}
     for row in rows:
         months.setdefault(row["day"][:7], []).append(row)
@@ -137,6 +158,7 @@ def write_nights(files: Files, rows: Sequence[Row]) -> None:
             "month": month,
             "pages": list(pages.items()),
             "grid": nights(months.get(month, [])),
+            "summaries": summaries if month == (order or [""])[-1] else (),
             "run_page": names.run_page,
             "cell_page": names.cell_page,
             "cell_title": past.cell_title,

@@ -37,10 +37,13 @@ def make(
     history: History,
     out: Path,
     *,
+    nightlies: Path | None = None,
     afresh: bool = False,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Made:
     """Bring the site in ``out`` up to date; ``afresh`` makes every page again.
+
+    ``nightlies`` is the data folder's ``nightly``, whose summaries come along.
 
     ``tell`` hears what goes on, how many are done, of how many. Raises :class:`UserError` for a folder that is
     something else and :class:`EnvironmentFailure` on a full disk; what was written before it stays, and is made whole
@@ -53,6 +56,10 @@ def make(
     with history.reading() as connection:
         site = _Site(history, connection, files, State(code=code) if afresh else state, tell)
         changed = site.make()
+        summaries = lists.write_summaries(files, nightlies) if nightlies is not None else []
+        if changed or summaries != list(site.state.summaries) or not (out / "nights.html").exists():
+            lists.write_nights(files, site.rows, summaries)
+            site.state.summaries = tuple(summaries)
     files.put("style.css", STYLE.encode())
     files.put("script.js", SCRIPT.encode())
     files.put(FILE, msgspec.json.encode(site.state))
@@ -101,7 +108,6 @@ class _Site:
             for cell in dict.fromkeys(row["cell"] for row in changed):
                 lists.write_cell(self._files, self._connection, self._cells[cell], self.state.runs)
             lists.write_runs(self._files, self.rows)
-            lists.write_nights(self._files, self.rows)
             lists.write_cases(self._files, list(self.state.cases.values()))
             lists.write_topologies(self._files, self.state.topologies)
             lists.write_index(self._files, self._connection, self.rows, len(self.state.cases))

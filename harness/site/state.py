@@ -48,6 +48,7 @@ class State(msgspec.Struct, kw_only=True):
     runs: dict[str, RunState] = {}
     cases: dict[str, CaseState] = {}
     topologies: dict[str, tuple[str, str]] = {}
+    summaries: tuple[tuple[str, str, str], ...] = ()
 
 
 def code_digest() -> str:

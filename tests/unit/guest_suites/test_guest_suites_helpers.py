@@ -16,7 +16,7 @@ import pytest
 from harness import process
 
 HELPERS = Path(__file__).parents[2] / "guest" / "helpers"
-NAMES = ("membind", "nodepages", "pagemove", "pattern", "pciconfig")
+NAMES = ("membind", "nodepages", "pagemove", "pattern", "pciconfig", "sample")
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wstrict-prototypes")
 PAGE = 4096
 
@@ -53,6 +53,9 @@ def test_helper_has_usage_and_refuses_nonsense(helpers: Path, name: str) -> None
         ("pattern", "-c", "101", "fill"),
         ("pattern", "-i", "3", "fill"),
         ("pattern", "churn"),
+        ("sample", "19"),
+        ("sample", "20", "x"),
+        ("sample", "20", "1", "1"),
         ("pattern", "nonsense"),
         ("membind", "range", "bind", "0"),
         ("membind", "range", "sideways", "0", "4K"),
