@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.display import duration, printable
 
@@ -45,6 +46,7 @@ def clean(text: Any, limit: int = 2000) -> str:
     return printable(str(text), limit=limit)
 
 
+@lru_cache(maxsize=64)
 def word(verdict: str) -> Markup:
     """A verdict as a word with a sign and a colour."""
     known = verdict if verdict in MARKS else "none"
@@ -54,7 +56,7 @@ def word(verdict: str) -> Markup:
 def square(verdict: str, href: str = "", title: str = "") -> Markup:
     """A verdict as one sign in a grid, with what it links to; ``title`` says it in words."""
     known = verdict if verdict in MARKS else "empty"
-    words = {"known": known, "sign": MARKS.get(verdict, "·"), "href": href, "title": title or verdict or "no run"}
+    what, sign = escape(title or verdict or "no run"), MARKS.get(verdict, "·")
     if href:
-        return Markup('<a class="q {known}" href="{href}" title="{title}">{sign}</a>').format(**words)
-    return Markup('<span class="q {known}" title="{title}">{sign}</span>').format(**words)
+        return Markup(f'<a class="q {known}" href="{escape(href)}" title="{what}">{sign}</a>')
+    return Markup(f'<span class="q {known}" title="{what}">{sign}</span>')

@@ -8,13 +8,13 @@ from typing import Any
 
 from harness.history.query import is_bad
 from harness.history.trend import trends
-from harness.site import names, past, plots
+from harness.site import names, past, plots, rows
 from harness.site.state import CaseState, Files
 
 Row = Mapping[str, Any]
 
 PART = 100
-_STRIP = 60  # runs of a cell in its strip
+_STRIP = 40  # runs of a cell in its strip
 _CELLS = 30
 
 
@@ -43,7 +43,7 @@ def write(
             "title": f"{name}, part {part + 1}",
             "here": "cases",
             "name": name,
-            "rows": [_line(row, known, reruns) for row in reversed(some)],
+            "rows": rows.of_case([_line(row, known, reruns) for row in reversed(some)]),
             "trends": (),
             "plot": "",
             "older": names.case_page(name, part) if part else "",
@@ -53,15 +53,15 @@ def write(
         }
         files.page(names.case_page(name, part + 1), "case", context)
     head = way[parts * PART :]
-    rows = [_line(row, known, reruns) | {"case": name} for row in reversed(head)]
-    found = trends(rows, reruns)[:_CELLS]
+    lines = [_line(row, known, reruns) | {"case": name} for row in reversed(head)]
+    found = trends(lines, reruns)[:_CELLS]
     context = {
         "title": name,
         "here": "cases",
         "name": name,
-        "rows": rows,
+        "rows": rows.of_case(lines),
         "trends": [{"of": one, "strip": list(reversed(one.rows[:_STRIP]))} for one in found],
-        "plot": _times(rows),
+        "plot": _times(lines),
         "older": names.case_page(name, parts) if parts else "",
         "newer": "",
         "many": len(way),
@@ -74,7 +74,7 @@ def write(
     state = next((one for one in ("broken", "flaky", "passing") if one in states), "skipped")
     ran = sum(one.ran for one in found)
     passed = sum(one.passed for one in found)
-    newest = {key: rows[0][key] for key in ("verdict", "seconds", "when")}
+    newest = {key: lines[0][key] for key in ("verdict", "seconds", "when")}
     return CaseState(name=name, state=state, ran=ran, passed=passed, **newest)
 
 
@@ -83,16 +83,16 @@ def _line(row: Row, known: Mapping[int, Row], reruns: Mapping[int, Sequence[str]
     return {**of_run, **row, "id": row["run_id"], "again": " ".join(reruns.get(row["run_id"], ()))}
 
 
-def _times(rows: Sequence[Row]) -> str:
+def _times(lines: Sequence[Row]) -> str:
     """How long it took in its runs, a line a cell."""
     cells: dict[str, list[Row]] = {}
-    for row in reversed(rows):
+    for row in reversed(lines):
         if row["verdict"] != "SKIP":
             cells.setdefault(row["cell"], []).append(row)
     most = sorted(cells.values(), key=len, reverse=True)[:5]
     if not most:
         return ""
-    lines = [
+    drawn = [
         plots.Line(
             name=f"{some[0]['topology']} {some[0]['series_digest'][:6]}" if len(most) > 1 else "",
             points=[(row["started"], row["seconds"]) for row in some],
@@ -102,5 +102,5 @@ def _times(rows: Sequence[Row]) -> str:
     ]
     ends = (min(some[0]["when"] for some in most), max(some[-1]["when"] for some in most))
     return plots.svg(
-        plots.Chart(title="how long it took; ringed: it failed", unit="s", lines=lines, ends=ends, dots=True)
+        plots.Chart(title="how long it took; ringed: it failed", unit="s", lines=drawn, ends=ends, dots=True)
     )

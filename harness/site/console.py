@@ -53,7 +53,7 @@ class ConsoleView:
 @dataclass(slots=True)
 class _Line:
     number: int
-    text: Markup
+    text: str  # HTML where it is Markup
     anchor: str = ""  # a complaint begins here
     within: bool = False  # a complaint's line
     block: bool = False  # a case's mark
@@ -67,14 +67,16 @@ def view(file: Path, case_link: Callable[[str], str]) -> ConsoleView:
     found = ConsoleView()
     scanner = SplatScanner()
     running, kept = "", _Kept()
+    active = False  # a complaint may be open: only then lines are looked at closely
     for number, text in enumerate(console_log.read(file)):
         stamp, ends, said = text.partition("] ")
         said = said if ends else text
         mark = case_mark(said)
-        sizes = [(splat, len(splat.lines)) for splat in scanner.open]
+        sizes = [(splat, len(splat.lines)) for splat in scanner.open] if active else []
         begun = scanner.feed(said)
-        grown = any(len(splat.lines) > size for splat, size in sizes) or bool(begun)
-        line = _Line(number, escape(_cut(text)), within=mark is None and grown)
+        active = bool(begun) or (active and bool(scanner.open))
+        grown = bool(begun) or any(len(splat.lines) > size for splat, size in sizes)
+        line = _Line(number, text, within=mark is None and grown)
         if mark is not None and mark[0] != "expects":
             begins = mark[0] == "begin"
             anchor = f"c{number}" if begins and mark[1] not in found.anchors else ""
@@ -148,7 +150,7 @@ def _joined(lines: list[_Line], found: ConsoleView, case_link: Callable[[str], s
             if one.case:
                 parts.append(_link(case_link(one.case), f"in {_cut(one.case)}") + "\n")
             inside = True
-        parts.append(f"{line.text}" if line.block else f"{line.text}\n")
+        parts.append(line.text if line.block else f"{escape(_cut(line.text))}\n")
         last = line.number
     if inside:
         parts.append("</mark>")

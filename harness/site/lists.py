@@ -16,6 +16,7 @@ from harness.history.query import is_bad
 from harness.page import clean
 from harness.results.record import exit_status
 from harness.site import names, past, plots
+from harness.site import rows as hot
 from harness.site.facts import Facts
 from harness.site.runs import topology_page
 from harness.site.state import CaseState, Files, RunState
@@ -24,6 +25,7 @@ from harness.values import Verdict
 Row = Mapping[str, Any]
 
 RUNS = 100  # of a page
+CASES = 500
 _DAYS = 14  # of the overview's nights, and for how long a cell stays in the matrix
 _CELLS = 60  # rows of a grid
 _COLUMNS = 60  # runs of a cell's grid
@@ -203,8 +205,11 @@ def write_cases(files: Files, found: Sequence[CaseState]) -> None:
     """The list of cases, those that fail first."""
     order = ("broken", "flaky", "passing", "skipped")
     rows = sorted(found, key=lambda one: (order.index(one.state), one.name))
-    context = {"title": "cases", "here": "cases", "rows": rows, "case_page": names.case_page}
-    files.page("cases.html", "cases", context)
+    pages = ["cases.html", *(f"cases-{part}.html" for part in range(2, -(-len(rows) // CASES) + 1))]
+    for part, page in enumerate(pages):
+        some = rows[part * CASES : (part + 1) * CASES]
+        context = {"title": "cases", "here": "cases", "rows": hot.of_cases(some), "pages": pages, "page": page}
+        files.page(page, "cases", context | {"shown": len(some), "many": len(rows)})
 
 
 def write_topology(files: Files, facts: Facts) -> tuple[str, str, str] | None:

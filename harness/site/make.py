@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from harness.history import compare, query
 from harness.history.database import History
 from harness.page import SCRIPT, STYLE
-from harness.site import cases, facts, lists, past, runs
+from harness.site import cases, facts, lists, past, rows, runs
 from harness.site.state import FILE, Files, RunState, State, code_digest, read
 
 Row = Mapping[str, Any]
@@ -86,7 +86,7 @@ class _Site:
         self._history, self._connection, self._files, self._tell = history, connection, files, tell
         self.rows = past.runs(connection)
         for place, row in enumerate(self.rows):
-            row["place"] = place
+            row["place"], row["cells"] = place, rows.cells_of_run(row)
         known = {row["uid"] for row in self.rows}
         gone = not known.issuperset(state.runs)
         self.state = State(code=state.code) if gone else state

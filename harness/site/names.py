@@ -6,11 +6,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+@lru_cache(maxsize=1 << 16)
 def slug(text: str, key: str = "") -> str:
     """A file name (no ``/``, no leading dot, at most 70 characters) of a text; ``key`` tells it from others like it.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from harness.history.compare import Comparison
 from harness.history.query import is_bad
 from harness.page import clean
 from harness.results.record import CaseRecord, Results
-from harness.site import console, memory, names, past
+from harness.site import console, memory, names, past, rows
 from harness.site.facts import Facts
 from harness.site.state import Files
 
@@ -44,7 +45,7 @@ def write(
         "facts": facts,
         "command": " ".join(map(str, _command(facts)))[:2000],
         "cell_page": names.cell_page(row["cell"]),
-        "outcomes": outcomes,
+        "rows": rows.of_run(outcomes, {one["name"]: number for number, one in enumerate(bad[:_SHOWN])}),
         "case_page": names.case_page,
         "bad": [_failure(one, records.get(one["name"]), anchors.get(one["name"], "")) for one in bad[:_SHOWN]],
         "more": len(bad) - _SHOWN,
@@ -58,7 +59,6 @@ def write(
         "changes": [(name, len(getattr(changes, name))) for name in GROUPS if getattr(changes, name)]
         if changes
         else [],
-        "index": {one["name"]: number for number, one in enumerate(bad[:_SHOWN])},
     }
     files.page(names.run_page(row), "run", context)
 
@@ -70,10 +70,16 @@ def write_comparison(files: Files, found: Comparison) -> None:
         "here": "runs",
         "found": found,
         "groups": [(name, getattr(found, name)) for name in GROUPS if getattr(found, name)],
+        "inputs": [(name, _short(one), _short(other)) for name, (one, other) in found.inputs.items()],
         "pages": [names.run_page(found.before), names.run_page(found.after)],
         "case_page": names.case_page,
     }
     files.page(names.compare_page(found.before, found.after), "compare", context)
+
+
+def _short(value: Any) -> str:
+    text = clean(value, 80)
+    return text[:16] if re.fullmatch(r"[0-9a-f]{32,}", text) else text
 
 
 def topology_page(facts: Facts) -> str:

@@ -116,6 +116,34 @@ def test_another_history_makes_it_anew(world: World, tmp_path: Path) -> None:
     assert world.make().new == 1
 
 
+def test_the_list_of_cases_is_cut_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "CASES", 4)
+    world.past.run({f"a/b:c{number}": "FAIL" if number == 8 else "PASS" for number in range(9)})
+    world.make()
+    pages = check_site(world.out)
+    assert [
+        pages[world.out / name].text.count("<tr><td>") for name in ("cases.html", "cases-2.html", "cases-3.html")
+    ] == [
+        4,
+        4,
+        1,
+    ]
+    assert "a/b:c8" in pages[world.out / "cases.html"].text
+
+
+def test_a_nightlys_summary_comes_along(world: World, tmp_path: Path) -> None:
+    night = tmp_path / "nightly" / "six" / "nights" / "20261121-193008-59916"
+    night.mkdir(parents=True)
+    (night / "summary.html").write_text("<!DOCTYPE html><title>a night</title>")
+    (night / "summary.txt").write_text("[nightly six] PASS: 6 of 6 <cells> passed\n\nmore\n")
+    world.past.run({CASE: "PASS"})
+    made = world.make(nightlies=tmp_path / "nightly")
+    text = (world.out / "nights.html").read_text()
+    assert "6 of 6 &lt;cells&gt; passed" in text and "more" not in text.partition("6 of 6")[2]
+    assert len(list((world.out / "nights").glob("six-20261121*.html"))) == 1
+    assert made.written > 0 and world.make(nightlies=tmp_path / "nightly").written == 0
+
+
 def test_a_folder_of_something_else_is_not_touched(world: World) -> None:
     world.out.mkdir()
     (world.out / "thesis.tex").write_text("mine")
