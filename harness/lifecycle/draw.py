@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.lifecycle.model import ABSENT, GROUPS, LABELS, PRESSURE, TASKS, Model, Region
+from harness.lifecycle.model import Model
 from harness.lifecycle.play import Player
+from harness.lifecycle.state import ABSENT, GROUPS, LABELS, PRESSURE, TASKS, Region
 from harness.lifecycle.step import Step, step
 from harness.lifecycle.world import listed
 

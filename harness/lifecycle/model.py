@@ -9,158 +9,36 @@ is taken over; what follows from it is as strict as the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from harness.lifecycle import expected
+from harness.lifecycle.state import (
+    ABSENT,
+    ANY,
+    DONE,
+    DRIVER,
+    GROUPS,
+    PRESSURE,
+    REFUSED,
+    SWAP_DISK,
+    TASK_BYTES,
+    TASK_PAGES,
+    TASKS,
+    Action,
+    Region,
+    Seen,
+    State,
+    Task,
+    attempt,
+    group_path,
+    regions_in,
+)
 from harness.lifecycle.step import Step
-from harness.lifecycle.world import CGROUPS, CXL, MEMORY, NODES, UNIT, ZSWAP, World, listed, numbers
-
-DONE, REFUSED, ANY = "done", "refused", "*"
-ABSENT = "-"
-DRIVER = "/sys/bus/cxl/drivers/cxl_region"
-SWAP_DISK = "/dev/harness/swap"
-LABELS = ("r1", "r2", "r3")
-GROUPS = ("a", "b", "a/b")
-TASKS = ("1", "2")
-TASK_BYTES = "256K"
-TASK_PAGES = 64
-PRESSURE = ("anon", "shm", "file", "slab", "pagetables", "forks")
-
-Seen = Mapping[str, str]
+from harness.lifecycle.world import CXL, MEMORY, UNIT, ZSWAP, listed, numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Words for the shell in the guest (``lib/steps.sh``) and what may come of them: outcomes joined by ``|``."""
-
-    words: tuple[str, ...]
-    allowed: str = DONE
-
-    def permits(self, outcome: str) -> bool:
-        """Whether an outcome is one of those allowed."""
-        if self.allowed == REFUSED:
-            return outcome != DONE
-        return permitted(self.allowed, outcome)
-
-
-def permitted(wanted: str, value: str) -> bool:
-    """Whether a value is one of those wanted (``a|b``, ``*`` for any)."""
-    return wanted == ANY or value in wanted.split("|")
-
-
-def attempt(path: str, value: str | int, allowed: str = DONE) -> Action:
-    """A write."""
-    return Action(("attempt", path, str(value)), allowed)
-
-
-@dataclass(slots=True)
-class Region:
-    """A region of the sequence, and the capacity that it was given, which stays when it is deleted."""
-
-    label: str
-    kind: str
-    root: str
-    name: str
-    type: str = ""
-    shaped: bool = False
-    attached: bool = False
-    committed: bool = False
-    bound: bool = False
-    exists: bool = True
-    devices: tuple[str, ...] = ()
-    decoders: tuple[str, ...] = ()
-    slots: dict[str, int] = field(default_factory=dict)
-    first_block: int = -1
-    blocks: list[str] = field(default_factory=list)
-
-    @property
-    def path(self) -> str:
-        """Its folder in sysfs."""
-        return f"{CXL}/{self.name}"
-
-    @property
-    def private(self) -> bool:
-        """Whether it is a private one."""
-        return self.kind == "private"
-
-    @property
-    def online(self) -> bool:
-        """Whether a memory block of it is online."""
-        return "online" in self.blocks
-
-    def block(self, number: int) -> str:
-        """The folder of a memory block of it."""
-        return f"{MEMORY}/memory{self.first_block + number}"
-
-
-@dataclass(slots=True)
-class Task:
-    """A process with pages of known content in a group ("" for the root)."""
-
-    group: str
-    filled: bool = False
-
-
-class Model:
-    """The state that a sequence leads to. ``nodes`` (window → node) is shared by all sequences: it is learned once."""
-
-    def __init__(self, world: World, nodes: dict[str, int]) -> None:
-        self.world = world
-        self.nodes = nodes
-        self.regions: dict[str, Region] = {}
-        self.groups: dict[str, str] = {}
-        self.parents: set[str] = set()
-        self.tasks: dict[str, Task] = {}
-        self.policy = "offline"
-        self.swap = False
-        self.zswap = True
-        self.stores = "empty"  # where zswap's pages must be, as adds_up has it
-        self.gone: set[str] = set()  # devices that were unplugged
-        self.spent = ""  # why nothing more can be said of this guest
-        self._wrong: list[str] = []
-
-    # -- what is so --
-
-    def node(self, region: Region) -> int | None:
-        """The node of a region's window, where it is known."""
-        return self.nodes.get(region.root)
-
-    def beside(self, region: Region) -> list[Region]:
-        """The other regions on its node."""
-        return [one for one in self.regions.values() if one is not region and one.root == region.root]
-
-    def private_nodes(self) -> set[int]:
-        """Nodes with a bound private region."""
-        return self._nodes(lambda one: one.private and (one.bound or one.online))
-
-    def private_online(self) -> set[int]:
-        """Nodes with private memory online."""
-        return self._nodes(lambda one: one.private and one.online)
-
-    def ram_nodes(self) -> set[int]:
-        """Nodes with RAM of a region online."""
-        return self._nodes(lambda one: not one.private and one.online)
-
-    def effective(self, group: str) -> set[int]:
-        """``cpuset.mems.effective`` of a group, "" for the root (Documentation/admin-guide/cgroup-v2.rst)."""
-        if not group:
-            return set(self.world.boot_nodes) | self.ram_nodes() | self.private_online()
-        above = self.effective(group.rpartition("/")[0])
-        return above & numbers(self.groups[group]) or above
-
-    def sysram(self, group: str) -> set[int]:
-        """``cpuset.mems.sysram`` of a group."""
-        return self.effective(group) & (set(self.world.boot_nodes) | self.ram_nodes())
-
-    def allowed(self, group: str) -> set[int]:
-        """``Mems_allowed`` of a task in a group: its system RAM, or that of the nearest group above that has some."""
-        while group and not self.sysram(group):
-            group = group.rpartition("/")[0]
-        return self.sysram(group)
-
-    def _nodes(self, which: Callable[[Region], bool]) -> set[int]:
-        found = (self.node(one) for one in self.regions.values() if which(one))
-        return {node for node in found if node is not None}
+class Model(State):
+    """The state that a sequence leads to, and what steps may do to it."""
 
     # -- what a step does --
 
@@ -453,7 +331,7 @@ class Model:
 
     def _learn_create(self, seen: Seen, label: str, kind: str, root: str) -> None:
         known = {one.name for one in self.regions.values() if one.exists}
-        new = sorted(_regions(seen) - known)
+        new = sorted(regions_in(seen) - known)
         if len(new) != 1:
             self._wrong.append(f"after the create there are new regions: {', '.join(new) or 'none'}")
         self.regions[label] = Region(label, kind, root, new[0] if new else "region-that-is-not-there")
@@ -607,98 +485,12 @@ class Model:
         return asked
 
     def expected(self) -> dict[str, str]:
-        """What each file must read: alternatives joined by ``|``, ``-`` for a file that must not be there."""
-        found: dict[str, str] = {}
-        for region in self.regions.values():
-            if region.exists:
-                found |= self._expected_region(region)
-        found |= self._expected_blocks() | self._expected_decoders() | self._expected_nodes() | self._expected_groups()
-        found[f"{MEMORY}/auto_online_blocks"] = self.policy
-        return found
-
-    def _expected_region(self, region: Region) -> dict[str, str]:
-        path, ways = region.path, len(region.decoders)
-        found = {
-            f"{path}/mode": region.kind,
-            f"{path}/commit": "1" if region.committed else "0",
-            f"{path}/driver": "" if region.bound else ABSENT,
-            f"{path}/dax_region{region.name.removeprefix('region')}": "" if region.bound else ABSENT,
-            f"{path}/size": _size(UNIT * ways if region.shaped else 0),
-            f"{path}/interleave_ways": str(ways) if region.shaped else "0",
-        }
-        if region.private:
-            found[f"{path}/private_type"] = region.type
-        return found
-
-    def _expected_blocks(self) -> dict[str, str]:
-        """Blocks within windows: those of bound regions, and no others."""
-        found = {}
-        for window in self.world.windows:
-            first = window.start // self.world.block_bytes
-            for number in range(first, first + window.size // self.world.block_bytes):
-                found[f"{MEMORY}/memory{number}/state"] = ABSENT
-        for region in self.regions.values():
-            for at, state in enumerate(region.blocks):
-                found[f"{region.block(at)}/state"] = state
-        return found
-
-    def _expected_decoders(self) -> dict[str, str]:
-        """Capacity and region of each decoder that the sequence could have used."""
-        found = {}
-        for device in self.world.devices:
-            gone = device.name in self.gone
-            for number in range(len(LABELS)):
-                file = f"{CXL}/decoder{device.endpoint.removeprefix('endpoint')}.{number}/dpa_size"
-                found[file] = ABSENT if gone else _size(0)
-        for region in self.regions.values():
-            for name, decoder in zip(region.devices, region.decoders, strict=True):
-                if name in self.gone:
-                    continue
-                found[f"{CXL}/{decoder}/dpa_size"] = _size(UNIT)
-                if not self.gone & set(region.devices):
-                    found[f"{CXL}/{decoder}/region"] = region.name if region.attached else ""
-        return found
-
-    def _expected_nodes(self) -> dict[str, str]:
-        ram = set(self.world.boot_nodes) | self.ram_nodes()
-        found = {
-            f"{NODES}/has_memory": listed(ram),
-            f"{NODES}/has_normal_memory": listed(self.world.normal_nodes),
-        }
-        if self.world.private:
-            found[f"{NODES}/has_private_memory"] = listed(self.private_nodes())
-        for node in set(self.nodes.values()):
-            blocks = [state for one in self.regions.values() if self.node(one) == node for state in one.blocks]
-            kib = blocks.count("online") * self.world.block_bytes >> 10
-            line = f"Node {node} MemTotal:       {kib:8d} kB"
-            found[f"{NODES}/node{node}/meminfo"] = line if blocks else f"{ABSENT}|{line}"
-        return found
-
-    def _expected_groups(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        if not self.world.cpusets:
-            return found
-        for group in ("", *self.groups):
-            path = group_path(group)
-            found[f"{path}/cpuset.mems.effective"] = listed(self.effective(group))
-            if self.world.sysram:
-                found[f"{path}/cpuset.mems.sysram"] = listed(self.sysram(group))
-            if group:
-                found[f"{path}/cpuset.mems"] = self.groups[group]
-        return found
+        """What each file must read (:mod:`harness.lifecycle.expected`)."""
+        return expected.expected(self)
 
     def unexpected(self, seen: Seen) -> list[str]:
         """What is there that no step has made, in words."""
-        known = {one.name for one in self.regions.values() if one.exists}
-        wrong = [f"there is a region that nobody made: {name}" for name in sorted(_regions(seen) - known)]
-        tiers: list[int] = []
-        for path, value in seen.items():
-            if path.endswith("/nodelist"):
-                tiers += numbers(value)
-        wanted = sorted(set(self.world.boot_nodes) | self.ram_nodes())
-        if any(path.endswith("/nodelist") for path in seen) and sorted(tiers) != wanted:
-            wrong.append(f"memory tiers have the nodes {listed(set(tiers)) or 'none'}, expected {listed(set(wanted))}")
-        return wrong
+        return expected.unexpected(self, seen)
 
     # -- the way back --
 
@@ -741,22 +533,8 @@ _MOVES_PAGES = frozenset(
 )
 
 
-def group_path(group: str) -> str:
-    """The folder of a group of the sequence, "" for the root."""
-    return "/".join([CGROUPS, *(f"lifecycle-{part}" for part in group.split("/") if part)])
-
-
-def _size(size: int) -> str:
-    """Bytes as the kernel's files have them: with or without leading zeros."""
-    return f"{size:#018x}|{size:#x}"
-
-
 def _number(decoder: str) -> int:
     return int(decoder.rpartition(".")[2])
-
-
-def _regions(seen: Seen) -> set[str]:
-    return {path.split("/")[-2] for path in seen if path.startswith(f"{CXL}/region") and path.endswith("/mode")}
 
 
 def _is_target_node(path: str, region: Region) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from harness.errors import GuestError
-from harness.lifecycle.model import Action, Model, permitted
+from harness.lifecycle.model import Model
 from harness.lifecycle.session import Hang, NoUnplug, Session, TalkingMachine
+from harness.lifecycle.state import Action, permitted
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import ZSWAP, World
 from harness.splat import Splat

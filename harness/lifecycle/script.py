@@ -6,8 +6,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from harness.lifecycle.model import Action
 from harness.lifecycle.play import PREPARE, Difference, Played
+from harness.lifecycle.state import Action
 from harness.values import Verdict
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import GuestError
-from harness.lifecycle.model import DONE, Action
+from harness.lifecycle.state import DONE, Action
 from harness.lifecycle.world import CGROUPS, CXL, DISCOVER, MEMORY, NODES, TIERS, World, parse
 from harness.splat import Splat, SplatScanner
 from harness.splat.taint import TaintWatch, taint_splat

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.lifecycle.model import ANY, DONE, REFUSED, Action, Model, Region
+from harness.lifecycle.model import Model
+from harness.lifecycle.state import ANY, DONE, REFUSED, Action, Region
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import CGROUPS, CXL, MEMORY, ZSWAP, World, parse
 from harness.splat import Splat

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lifecycle.model import DONE, Model
+from harness.lifecycle.model import Model
+from harness.lifecycle.state import DONE
 from harness.lifecycle.step import Step
 from harness.lifecycle.world import CGROUPS, CXL, MEMORY, NODES, World, listed, numbers, parse
 from tests.unit.lifecycle.contract import SAID, Kernel

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from harness.errors import GuestError
-from harness.lifecycle.model import Action, attempt
 from harness.lifecycle.play import Difference, Played
 from harness.lifecycle.script import script
 from harness.lifecycle.session import Hang, Session
+from harness.lifecycle.state import Action, attempt
 from harness.lifecycle.step import step
 from harness.values import Verdict
 
