@@ -52,7 +52,7 @@ command=$(printf '%s\n' "$commands" | sed -n "${number}p")
 mkfifo "$scratch/input"
 "$@" <"$scratch/input" >"$scratch/console" 2>&1 &
 qemu=$!
-trap 'kill $qemu 2>/dev/null; rm -rf "$scratch"' EXIT
+children=$qemu
 exec 3>"$scratch/input"
 until grep -q 'harness-init: ready' "$scratch/console"; do
 	kill -0 $qemu 2>/dev/null || { cat "$scratch/console"; echo "$0: the guest did not boot" >&2; exit 1; }
@@ -60,17 +60,26 @@ until grep -q 'harness-init: ready' "$scratch/console"; do
 done
 tail -n +1 -f "$scratch/console" &
 tail=$!
-trap 'kill $qemu $tail 2>/dev/null; rm -rf "$scratch"' EXIT
+children="$qemu $tail"
 sleep 1 # for the shell to have its terminal
 printf '%s; echo "repro: exit status $?"\nexit\n' "$command" >&3
 wait $qemu || :
 sleep 1 # for tail
-kill $tail
 status=$(sed -n 's/^repro: exit status \([0-9]*\).*/\1/p' "$scratch/console" | tail -n 1)
 echo
 [ "$status" ] || { echo "$0: the guest ended before the test did"; exit 1; }
 echo "$0: the test's exit status is $status (0 passed, 4 skipped)"
 exit "$status"
+"""
+
+_SCRATCH_FOLDER = """scratch=$(mktemp -d "${TMPDIR:-/tmp}/repro.XXXXXX") children=
+# shellcheck disable=SC2086,SC2317 # several; called by the trap
+leave() {
+	[ ! "$children" ] || kill $children 2>/dev/null || :
+	rm -rf "$scratch"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
 """
 
 
@@ -87,10 +96,14 @@ def script(
             f'[ -e {name} ] || {{ echo "$0: {name} is not in this bundle; its SHA-256 is {digest}" >&2; exit 2; }}\n'
         )
     lines.append(f"commands={shlex.quote(chr(10).join(commands[:_MOST_CASES]))}\nmode=${{1-}} number=${{2-1}}\n")
-    lines.append('scratch=$(mktemp -d "${TMPDIR:-/tmp}/repro.XXXXXX")\ntrap \'rm -rf "$scratch"\' EXIT\n')
+    lines.append(_SCRATCH_FOLDER)
     lines.append(f'truncate -s {swap_mib}M "$scratch/swap"\n\n' if swap_mib else "\n")
     options = [" ".join(map(_quoted, one)) for one in _options(argv, bzimage=bzimage)]
-    lines.append("set -- ${QEMU:-qemu-system-x86_64} \\\n\t" + " \\\n\t".join(options) + "\n")
+    lines.append(
+        "# shellcheck disable=SC2086 # its words are split\nset -- ${QEMU:-qemu-system-x86_64} \\\n\t"
+        + " \\\n\t".join(options)
+        + "\n"
+    )
     return "".join(lines) + _TAIL
 
 
