@@ -23,6 +23,14 @@ def older_parts(many: int) -> int:
     return max(0, many // PART - 1)
 
 
+def as_before(many: int, changed: int) -> int:
+    """Of ``many`` outcomes, whose newest ``changed`` are not as before, how many need not be looked at.
+
+    The part that was the last before is written, too: what is newer than it is another page now.
+    """
+    return max(0, min((many - changed) // PART - 2, older_parts(many))) * PART
+
+
 def write(
     files: Files,
     name: str,
@@ -30,15 +38,16 @@ def write(
     known: Mapping[int, Row],
     reruns: Mapping[int, Sequence[str]],
     *,
-    changed_from: int,
+    before: int = 0,
 ) -> CaseState:
-    """Write a case's pages; ``way`` is the oldest first, ``changed_from`` the first place in it that is not as before.
+    """Write a case's pages; ``way`` is the oldest first, ``before`` it are so many that are as they were.
 
     Returns what the list of cases shows of it.
     """
-    parts = older_parts(len(way))
-    for part in range(max(0, changed_from // PART - 1), parts):
-        some = way[part * PART : (part + 1) * PART]
+    many = before + len(way)
+    parts = older_parts(many)
+    for part in range(-(-before // PART), parts):
+        some = way[part * PART - before : (part + 1) * PART - before]
         context = {
             "title": f"{name}, part {part + 1}",
             "here": "cases",
@@ -52,7 +61,7 @@ def write(
             "run_page": names.run_page,
         }
         files.page(names.case_page(name, part + 1), "case", context)
-    head = way[parts * PART :]
+    head = way[parts * PART - before :]
     lines = [_line(row, known, reruns) | {"case": name} for row in reversed(head)]
     found = trends(lines, reruns)[:_CELLS]
     context = {
@@ -64,7 +73,7 @@ def write(
         "plot": _times(lines),
         "older": names.case_page(name, parts) if parts else "",
         "newer": "",
-        "many": len(way),
+        "many": many,
         "run_page": names.run_page,
         "cell_page": names.cell_page,
         "cell_title": past.cell_title,

@@ -31,6 +31,7 @@ class Facts:
     guests: dict[str, Path] = field(default_factory=dict)
     topology: Topology | None = None
     trouble: str = ""
+    gone: bool = False
 
 
 def read(place: str) -> Facts:
@@ -38,6 +39,7 @@ def read(place: str) -> Facts:
     folder = RunFolder(Path(place))
     found = Facts()
     if not folder.path.is_dir():
+        found.gone = True
         found.trouble = f"the run folder {place} is not here: what follows is what the history has"
         return found
     try:

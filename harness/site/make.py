@@ -54,7 +54,7 @@ def make(
     state = read(out, code=code)
     files = Files(out)
     with history.reading() as connection:
-        site = _Site(history, connection, files, State(code=code) if afresh else state, tell)
+        site = _Site(history, connection, files, State(code=code, whole=state.whole) if afresh else state, tell)
         changed = site.make()
         summaries = lists.write_summaries(files, nightlies) if nightlies is not None else []
         if changed or summaries != list(site.state.summaries) or not (out / "nights.html").exists():
@@ -89,7 +89,7 @@ class _Site:
             row["place"], row["cells"] = place, rows.cells_of_run(row)
         known = {row["uid"] for row in self.rows}
         gone = not known.issuperset(state.runs)
-        self.state = State(code=state.code) if gone else state
+        self.state = State(code=state.code, whole=state.whole) if gone else state
         self._fresh = not self.state.runs
         self._cells: dict[str, list[Row]] = defaultdict(list)
         for row in self.rows:
@@ -145,7 +145,10 @@ class _Site:
             changes = compare.compare(one, other, self._samples_of(before, row))
             runs.write_comparison(self._files, changes)
         found = facts.read(row["folder"])
-        runs.write(self._files, row, outcomes, found, before=before, changes=changes)
+        if not found.gone or row["uid"] not in self.state.whole:
+            runs.write(self._files, row, outcomes, found, before=before, changes=changes)
+        if not found.gone:
+            self.state.whole.add(row["uid"])
         page = runs.topology_page(found)
         if page and page not in self.state.topologies:
             drawn = lists.write_topology(self._files, found)
@@ -168,13 +171,14 @@ class _Site:
 
     def _cases(self, changed: Sequence[Row]) -> None:
         known = {row["id"]: row for row in self.rows}
-        wanted = {row["id"] for row in changed}
-        found = past.case_ids(self._connection, None if self._fresh else sorted(wanted))
+        first = min((row["place"] for row in changed), default=len(self.rows))
+        later = [row["id"] for row in self.rows[first:]]
+        found = past.case_ids(self._connection, None if self._fresh else sorted(row["id"] for row in changed))
         for done, (number, name) in enumerate(sorted(found.items(), key=lambda one: one[1])):
-            way = past.way_of(self._connection, number, known)
-            first = next((at for at, row in enumerate(way) if row["run_id"] in wanted), None)
-            if first is not None:
+            many = past.count_of(self._connection, number)
+            before = 0 if self._fresh else cases.as_before(many, past.count_of(self._connection, number, later))
+            way = [row for row in past.way_of(self._connection, number, many - before) if row["run_id"] in known]
+            if way:
                 reruns = past.reruns_of(self._connection, number)
-                shown = cases.write(self._files, name, way, known, reruns, changed_from=first)
-                self.state.cases[name] = shown
+                self.state.cases[name] = cases.write(self._files, name, way, known, reruns, before=before)
             self._tell("cases", done + 1, len(found))

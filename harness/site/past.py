@@ -53,12 +53,20 @@ def case_ids(connection: sa.Connection, numbers: Sequence[int] | None) -> dict[i
     return found
 
 
-def way_of(connection: sa.Connection, number: int, known: Mapping[int, Row]) -> list[dict[str, Any]]:
-    """The outcomes of a case in the runs that are known, the oldest run first; ``place`` is the run's in time."""
-    query = sa.select(*_OUTCOME).where(outcome.c.case_id == number)
-    found = [dict(row._mapping) for row in connection.execute(query) if row.run_id in known]
-    found.sort(key=lambda row: known[row["run_id"]]["place"])
-    return found
+def count_of(connection: sa.Connection, number: int, among: Sequence[int] | None = None) -> int:
+    """How many outcomes a case has; ``among`` only those in some runs."""
+    query = sa.select(sa.func.count()).select_from(outcome).where(outcome.c.case_id == number)
+    if among is None:
+        return int(connection.execute(query).scalar_one())
+    return sum(connection.execute(query.where(outcome.c.run_id.in_(some))).scalar_one() for some in chunks(among, 500))
+
+
+def way_of(connection: sa.Connection, number: int, newest: int) -> list[dict[str, Any]]:
+    """The newest outcomes of a case, the oldest of them first."""
+    query = sa.select(*_OUTCOME).join_from(outcome, run).where(outcome.c.case_id == number)
+    order = (run.c.started.desc(), run.c.name.desc(), run.c.uid.desc(), outcome.c.position.desc())
+    found = [dict(row._mapping) for row in connection.execute(query.order_by(*order).limit(newest))]
+    return found[::-1]
 
 
 def reruns_of(connection: sa.Connection, number: int) -> dict[int, list[str]]:

@@ -42,9 +42,13 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """The whole; ``code`` is the digest of what makes pages: another harness makes all of them again."""
+    """The whole; ``code`` is the digest of what makes pages: another harness makes all of them again.
+
+    ``whole`` are the runs (by uid) whose pages were made from their folders, and stay when these are gone.
+    """
 
     code: str = ""
+    whole: set[str] = set()
     runs: dict[str, RunState] = {}
     cases: dict[str, CaseState] = {}
     topologies: dict[str, tuple[str, str]] = {}
@@ -68,7 +72,7 @@ def read(out: Path, *, code: str) -> State:
     """
     try:
         found = msgspec.json.decode((out / FILE).read_bytes(), type=State)
-        return found if found.code == code else State(code=code)
+        return found if found.code == code else State(code=code, whole=found.whole)
     except FileNotFoundError:
         if out.is_dir() and any(out.iterdir()):
             raise UserError(

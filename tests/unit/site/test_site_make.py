@@ -8,8 +8,10 @@ import pytest
 
 from harness.errors import UserError
 from harness.history.record import record
+from harness.history.rows import rows
 from harness.results.record import Failure
 from harness.site import cases, lists
+from harness.site.make import make
 from harness.site.state import FILE
 from tests.unit.site.conftest import SPLAT, World, add_guest, add_topology, case_of, check_site, rerun_of
 
@@ -85,8 +87,6 @@ def test_a_rerun_that_comes_later_and_a_run_imported_late_are_seen(world: World)
     first = world.past.values([case_of(CASE)])
     world.past.run({CASE: "FAIL"})
     world.make()
-    from harness.history.rows import rows
-
     record(world.history, [rows(*first, place="/elsewhere/run")])
     made = world.make()
     assert made.new == 1
@@ -104,6 +104,13 @@ def test_the_page_of_a_run_outlives_its_folder(world: World) -> None:
     shutil.rmtree(bad.path)
     made = world.make()
     assert made.written == 0 and world.page(".guest-1.html").exists()
+    world.past.made.clear()
+    world.past.run({CASE: "PASS"})
+    world.make()
+    assert world.make(afresh=True).new == 2
+    pages = check_site(world.out)
+    run = next(page for file, page in pages.items() if file.match(f"runs/{bad.name}-????????.html"))
+    assert "is not here" not in run.text and any(".guest-1.html" in link for link in run.links)
 
 
 def test_another_history_makes_it_anew(world: World, tmp_path: Path) -> None:
@@ -173,3 +180,29 @@ def test_the_way_of_a_case_is_cut_into_parts_that_stay(world: World, monkeypatch
     assert len(list((world.out / "cases").iterdir())) == 5
     first = [file for file in after if file.name.endswith((".1.html", ".2.html"))]
     assert len(first) == 2 and all(after[file] == before[file] for file in first)
+
+
+def test_step_by_step_or_at_once_it_is_the_same_site(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cases, "PART", 4)
+    monkeypatch.setattr(lists, "RUNS", 4)
+    late = [world.past.values({CASE: "FAIL", "a/b:c": "PASS"}, topology="switch-4") for _ in range(2)]
+    for step in (1, 3, 4, 1, 1, 5, 0, 2):
+        for _ in range(step):
+            number = world.past.number
+            rare = {"rare/one:case": "PASS"} if number % 4 == 0 else {}
+            found = {CASE: "FAIL" if number % 5 == 0 else "PASS"} | rare
+            world.past.run(found, topology="direct" if number % 3 else "switch-4")
+        if step == 0:
+            record(world.history, [rows(*one, place="/elsewhere/run") for one in late])
+        world.make()
+        whole = tmp_path / f"whole-{world.past.number}-{step}"
+        make(world.history, whole)
+        for file in whole.rglob("*.*"):
+            if file.name != FILE and file.is_file():
+                assert (world.out / file.relative_to(whole)).read_bytes() == file.read_bytes(), file
+        assert {file.relative_to(whole) for file in whole.rglob("*")} == {
+            file.relative_to(world.out) for file in world.out.rglob("*")
+        }
+    check_site(world.out)
