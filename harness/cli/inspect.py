@@ -77,13 +77,13 @@ def _no_dump(folder: RunFolder, number: int | None) -> UserError:
 
 def _vmlinux(session: Session, folder: RunFolder) -> Path:
     """The kernel with debug information, from the cache."""
-    decides = run_folders.read_manifest(folder).decides
-    key = str(decides.get("kernel", {}).get("key", ""))
+    circumstances = run_folders.read_manifest(folder).circumstances
+    key = str((circumstances.get("keys") or {}).get("kernel", ""))
     entry = session.store.find(_KERNEL, key) if key.isalnum() else None
     if entry is None:
         raise UserError(
             f"the kernel of run {folder.name} is no longer in the cache",
-            hint=f"build it again: {_build(decides.get('profile', {}))}",
+            hint=f"build it again: {_build(circumstances.get('profile') or {})}",
         )
     if not (entry.path / _DEBUG).is_file():
         hint = "drgn -c reads the dump with a vmlinux of your own"

@@ -21,6 +21,7 @@ from harness.postmortem.examine import wanted
 from harness.results import console_log, folder
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, Manifest, Results
+from harness.store import Store
 from harness.terminal import Terminal
 
 CONSOLE = """\
@@ -48,8 +49,9 @@ def run(tmp_path: Path) -> RunFolder:
         Results(run=made.name, verdict="CRASH", seconds=1, guest_seconds=1, interrupted=False, stages=(), cases=(case,))
     )
     profile = {"source": "debian:6.12", "series": "", "config": ["base", "debuginfo"]}
-    decides = {"kernel": {"key": "ab12"}, "profile": profile}
-    made.write_manifest(Manifest(decides=decides, circumstances={"command": ["harness", "run", "--suite", "smoke"]}))
+    command = ["harness", "run", "--suite", "smoke"]
+    circumstances = {"command": command, "keys": {"kernel": "ab12"}, "profile": profile}
+    made.write_manifest(Manifest(decides={}, circumstances=circumstances))
     return made
 
 
@@ -114,6 +116,18 @@ def test_a_dump_whose_kernel_is_gone_from_the_cache(run: RunFolder, capsys: pyte
     said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
     assert "is no longer in the cache" in said
     assert "harness build --source debian:6.12 --series '' --config base --config debuginfo" in said
+
+
+def test_a_dump_whose_kernel_is_in_the_cache(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write("guests/1/vmcore", b"KDUMP   ")
+
+    def make(entry: Path) -> dict[str, object]:
+        (entry / "vmlinux").write_bytes(b"no debug information")
+        return {}
+
+    Store(run.path.parents[2] / "cache").obtain("kernel", "ab12", make)
+    said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
+    assert f"the kernel of run {run.name} has no debug information" in said
 
 
 @pytest.mark.parametrize(
