@@ -7,6 +7,8 @@ good, so that a case that failed gets another chance.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +20,7 @@ from harness.values import CaseResult, Verdict
 
 _KIND = "verdicts"
 _FORMAT = 1  # of the entry: raise it when the meaning of what is kept changes
+_WORD = re.compile(rb"[\w-]+")
 
 
 class Baseline:
@@ -72,12 +75,19 @@ class Baseline:
 
 
 def program_inputs(program: Program, folder: Path) -> dict[str, str]:
-    """What decides what a program does: itself, its suite's other files but programs, and what all suites share.
+    """What decides what a program does: itself, its suite's other files but programs, and what it has of all suites'.
 
+    That is the libraries, the helpers that any of these files names, and the modules where it loads some.
     File (relative to the guest tests) → SHA-256.
     """
     own = program.path.parent
     files = [path for path in own.rglob("*") if path == program.path or not path.name.startswith("test_")]
-    for shared in ("lib", "helpers", "modules"):
-        files += (folder / shared).rglob("*")
+    files += (folder / "lib").rglob("*")
+    files = [path for path in files if path.is_file()]
+    words = {word for path in files for word in _WORD.findall(path.read_bytes())}
+    for helper in (folder / "helpers").rglob("*"):
+        if helper.suffix == ".h" or os.fsencode(helper.stem) in words:
+            files.append(helper)
+    if program.modules:
+        files += (folder / "modules").rglob("*")
     return {str(path.relative_to(folder)): file_digest(path) for path in sorted(files) if path.is_file()}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
@@ -120,12 +121,16 @@ def test_what_the_series_fails_is_run_again(paths: Paths, store: Store) -> None:
 
 def test_a_programs_inputs_are_its_own_and_the_shared_ones(paths: Paths) -> None:
     (paths.guest_tests / "demo" / "settings").write_text("timeout=9\n")
-    (paths.guest_tests / "helpers").mkdir()
-    (paths.guest_tests / "helpers" / "z.c").write_text("int z;\n")
+    for name in ("helpers/all.h", "helpers/asked.c", "helpers/never_named.c", "modules/m.c"):
+        (paths.guest_tests / name).parent.mkdir(exist_ok=True)
+        (paths.guest_tests / name).write_text("int z;\n")
+    program = paths.guest_tests / "demo" / "test_x.sh"
+    program.write_text(program.read_text() + "# asked -n\n")
     (found,) = catalogue.programs(paths.guest_tests, "demo")[:1]
     names = set(program_inputs(found, paths.guest_tests))
-    assert {"demo/test_x.sh", "demo/settings", "lib/ktap.sh", "helpers/z.c"} <= names
-    assert "demo/test_y.sh" not in names
+    assert {"demo/test_x.sh", "demo/settings", "lib/ktap.sh", "helpers/all.h", "helpers/asked.c"} <= names
+    assert not {"demo/test_y.sh", "helpers/never_named.c", "modules/m.c"} & names
+    assert "modules/m.c" in program_inputs(dataclasses.replace(found, modules=True), paths.guest_tests)
 
 
 @pytest.fixture
