@@ -100,10 +100,10 @@ def write(files: Files, row: Mapping[str, Any], facts: Facts, known: Set[str]) -
         samples = read(folder / FILE)
         if samples is None:
             continue
-        whole = charts(f"guest {guest}", samples)
+        whole = charts(samples)
         cases: list[tuple[str, str, list[Markup]]] = []
         for name, begin, end in spans_in_time(folder / "console.log"):
-            if name in known and len(cases) < _CHARTS and (drawn := charts(name, samples.between(begin, end))):
+            if name in known and len(cases) < _CHARTS and (drawn := charts(samples.between(begin, end))):
                 cases.append((name, names.case_page(name), drawn))
         if whole or cases:
             parts.append({"guest": guest, "whole": whole, "cases": cases, "many": len(samples.columns["seconds"])})
@@ -114,7 +114,7 @@ def write(files: Files, row: Mapping[str, Any], facts: Facts, known: Set[str]) -
     return bool(parts)
 
 
-def charts(title: str, samples: Samples) -> list[Markup]:
+def charts(samples: Samples) -> list[Markup]:
     """Free memory by node, and zswap's pages, where they change."""
     times = samples.columns["seconds"]
     if len(times) < 3:
@@ -134,9 +134,9 @@ def charts(title: str, samples: Samples) -> list[Markup]:
     found = []
     if moving:
         lines = [line(name, 1 / 1024) for name in moving]
-        found.append(plots.svg(plots.Chart(title=f"{title}: free memory", unit="MiB", lines=lines, ends=ends)))
+        found.append(plots.svg(plots.Chart(title="free memory of the nodes", unit="MiB", lines=lines, ends=ends)))
     stored = samples.columns.get("zswap", (0.0,))
     if max(stored) > min(stored):
-        chart = plots.Chart(title=f"{title}: stored in zswap", unit="pages", lines=[line("zswap", 1.0)], ends=ends)
+        chart = plots.Chart(title="stored in zswap", unit="pages", lines=[line("zswap", 1.0)], ends=ends)
         found.append(plots.svg(chart))
     return [one for one in found if one]

@@ -15,13 +15,11 @@ static const char usage_text[] =
 "usage: sample MILLISECONDS [COUNT]\n"
 "prints a head, and a line each MILLISECONDS (at least 20; COUNT of them, or until nobody reads):\n"
 "  seconds node0 ... zswap: CLOCK_MONOTONIC, KiB free on each possible node, pages that zswap stores.\n"
-"  A node that is not online has 0; without the counter of zswap its column is missing.\n"
+"  A node that is not online has 0, and zswap where the kernel has none.\n"
 "  An empty line follows each sample: it was written whole.\n"
 "Exit status: 0 done, 2 usage or no node is known.\n";
 
 enum { NODES = 64, SMALL = 4096 };
-
-static const char stored[] = "/sys/kernel/debug/zswap/stored_pages";
 
 /* The first bytes of a file; how many, or -1. */
 static ssize_t read_file(const char *path, char *text)
@@ -58,25 +56,38 @@ static int possible_nodes(unsigned int *nodes)
 	return count;
 }
 
-static unsigned long free_kib(unsigned int node)
+/* The KiB behind a word of a file; 0 where it is not there. */
+static unsigned long kib(const char *path, const char *word)
 {
-	char path[64], text[SMALL];
+	char text[SMALL];
 	const char *found;
 
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/meminfo", node);
 	if (read_file(path, text) <= 0)
 		return 0;
-	found = strstr(text, "MemFree:");
-	return found ? strtoul(found + strlen("MemFree:"), NULL, 10) : 0;
+	found = strstr(text, word);
+	return found ? strtoul(found + strlen(word), NULL, 10) : 0;
+}
+
+static unsigned long free_kib(unsigned int node)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/meminfo", node);
+	return kib(path, "MemFree:");
+}
+
+/* Its counter of stored pages without debugfs, which only some tests mount (fs/proc/meminfo.c). */
+static unsigned long zswap_pages(void)
+{
+	return kib("/proc/meminfo", "Zswapped:") / ((unsigned long)sysconf(_SC_PAGESIZE) / 1024);
 }
 
 int main(int argc, char **argv)
 {
 	unsigned int nodes[NODES];
 	unsigned long wait, left = 0;
-	char text[SMALL];
 	struct timespec next;
-	int count, zswap;
+	int count;
 
 	if (argc > 1 && !strcmp(argv[1], "-h")) {
 		fputs(usage_text, stdout);
@@ -94,11 +105,10 @@ int main(int argc, char **argv)
 	count = possible_nodes(nodes);
 	if (!count)
 		die("no node is known");
-	zswap = read_file(stored, text) > 0;
 	printf("seconds");
 	for (int i = 0; i < count; i++)
 		printf("\tnode%u", nodes[i]);
-	printf("%s\n", zswap ? "\tzswap" : "");
+	printf("\tzswap\n");
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (;;) {
 		struct timespec now;
@@ -107,9 +117,7 @@ int main(int argc, char **argv)
 		printf("%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
 		for (int i = 0; i < count; i++)
 			printf("\t%lu", free_kib(nodes[i]));
-		if (zswap)
-			printf("\t%lu", read_file(stored, text) > 0 ? strtoul(text, NULL, 10) : 0UL);
-		fputs("\n\n", stdout);
+		printf("\t%lu\n\n", zswap_pages());
 		if (fflush(stdout) || (left && !--left))
 			return HELPER_DONE;
 		next.tv_nsec += (long)(wait % 1000) * 1000000;
