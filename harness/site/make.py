@@ -62,7 +62,7 @@ def make(
             site.state.summaries = tuple(summaries)
     files.put("style.css", STYLE.encode())
     files.put("script.js", SCRIPT.encode())
-    files.put(FILE, msgspec.json.encode(site.state))
+    files.put(FILE, msgspec.json.encode(site.state, order="deterministic"))
     return Made(
         index=out / "index.html",
         written=files.written,
