@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness import __version__
 from harness import topology as topologies
 from harness.bundle import index as names
+from harness.bundle.facts import Tested, facts
 from harness.bundle.gather import Gathered, texts, wanted
 from harness.bundle.index import Index
 from harness.bundle.pack import Content, describe, ordered, pack
@@ -126,14 +126,18 @@ def _script(gathered: Gathered, contents: dict[str, Content], out: dict[str, str
     missing = {names.ROOTFS: str(decides["rootfs"]["digest"])} if names.ROOTFS in out else {}
     return script(
         decides["argv"],
-        commands=commands(gathered.programs, [one.case for one in gathered.targets if one.case], decides["tests"]),
+        commands=commands(
+            gathered.programs,
+            [one.case for one in gathered.targets if one.case],
+            facts(decides, where="the manifest").tests,
+        ),
         swap_mib=int(decides["disks"].get("swap", 0)),
         bzimage=names.BZIMAGE in contents,
         missing=missing,
     )
 
 
-def commands(programs: Sequence[ProgramRecord], cases: Sequence[str], tests: dict[str, Any]) -> list[str]:
+def commands(programs: Sequence[ProgramRecord], cases: Sequence[str], tests: Tested) -> list[str]:
     """The shell line that runs each case in the guest; none for what runs from the host, or asks something of it."""
     lines = []
     for name in cases:
@@ -149,8 +153,8 @@ def commands(programs: Sequence[ProgramRecord], cases: Sequence[str], tests: dic
                 selection.program.guest_path,
                 [case] if case in record.cases else [],
                 shell=record.file.endswith(".sh"),
-                seed=int(tests["seed"]),
-                stress=str(tests["stress"]) if record.stress else "",
+                seed=tests.seed,
+                stress=tests.stress if record.stress else "",
             )
         )
     return list(dict.fromkeys(lines))

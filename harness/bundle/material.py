@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import topology as topologies
 from harness.bundle import index as names
+from harness.bundle.facts import Facts, facts
 from harness.bundle.gather import Gathered, gather, targets_of
 from harness.bundle.index import Index, Target
 from harness.bundle.unpack import unpack
@@ -37,6 +38,7 @@ class Material:
 
     run: str
     manifest: Manifest
+    facts: Facts
     targets: tuple[Target, ...]
     programs: tuple[ProgramRecord, ...]
     repeat: Repeat
@@ -51,32 +53,34 @@ class Material:
         """The final configuration. Raises :class:`UserError` where the run did not come that far."""
         if names.CONFIG not in self.files:
             raise UserError(f"run {self.run} ended before it had a configuration")
-        known = self.manifest.decides["config"]
+        known = self.facts.config
+        if known is None:
+            raise UserError(f"run {self.run} ended before it had a configuration")
         text = self.files[names.CONFIG].read_text("utf-8", "replace")
-        if value_digest(text) != known["digest"]:
+        if value_digest(text) != known.digest:
             raise UserError(f"run {self.run}: the {names.CONFIG} is not the one that its {names.MANIFEST} names")
-        return KernelConfig(text=text, digest=known["digest"], fragments=tuple(known["fragments"]))
+        return KernelConfig(text=text, digest=known.digest, fragments=known.fragments)
 
     def kernel(self) -> Kernel:
         """The kernel that was built then. Raises :class:`UserError` where there is none, or it is no kernel."""
         file = self.files.get(names.BZIMAGE) or self.files.get(names.VMLINUX)
-        if file is None:
+        known = self.facts.kernel
+        if file is None or known is None:
             why = self.lost.get(names.VMLINUX, "it never had one")
             raise UserError(
                 f"there is no kernel of run {self.run}: {why}", hint="--rebuild makes it again, from its source"
             )
         found = kernel_file.read(file).kernel
-        digest = self.manifest.decides["kernel"]["digest"]
         return replace(
             found,
-            key=digest,
-            release=str(self.manifest.decides["kernel"]["release"]),
+            key=known.digest,
+            release=known.release,
             vmlinux=self.files.get(names.VMLINUX, file),
             config=self.files.get(names.CONFIG, found.config),
             system_map=self.files.get(names.SYMBOLS, found.system_map),
             debug_vmlinux=self.files.get(names.DEBUG),
-            toolchain=str(self.manifest.decides["toolchain"]),
-            digest=digest,
+            toolchain=self.facts.toolchain,
+            digest=known.digest,
         )
 
 
@@ -104,6 +108,7 @@ def _of_run(found: Gathered) -> Material:
     return Material(
         run=found.run,
         manifest=found.manifest,
+        facts=facts(found.manifest.decides, where=f"the manifest of run {found.run}"),
         targets=found.targets,
         programs=found.programs,
         repeat=_repeat(found.manifest, patches, where=f"run {found.run}"),
@@ -127,6 +132,7 @@ def _of_bundle(index: Index, files: dict[str, Path], folder: Path, *, case: str,
     return Material(
         run=index.run,
         manifest=manifest,
+        facts=facts(manifest.decides, where=f"{where}: {names.MANIFEST}"),
         targets=targets,
         programs=described.read(files[names.PROGRAMS].read_bytes(), where=f"{where}: {names.PROGRAMS}"),
         repeat=_repeat(manifest, patches, where=where),

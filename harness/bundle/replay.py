@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from harness import accel, guest, image, qemu_runtime
+from harness import __version__, accel, guest, image, qemu_runtime
 from harness import topology as topologies
 from harness.bundle import index as names
 from harness.bundle.gather import wanted
@@ -26,7 +26,7 @@ from harness.rerun import again, selection_of
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, case_record, fingerprint
 from harness.results.recorder import Recorder
-from harness.run import judge
+from harness.run import RunPlan, judge
 from harness.store import Store, file_digest
 from harness.suite import described
 from harness.suite.catalogue import Selection
@@ -75,8 +75,8 @@ def machine(
 
     Raises :class:`UserError` where the run had none, and where its root image is not to be had.
     """
-    topology, decides = material.repeat.topology, material.manifest.decides
-    if topology is None or names.PAYLOAD not in material.files:
+    topology, known = material.repeat.topology, material.facts.payload
+    if topology is None or known is None or names.PAYLOAD not in material.files:
         why = material.lost.get(names.PAYLOAD, "the run did not come to a guest")
         raise UserError(f"there is no guest of run {material.run}: {why}", hint="run it from its source again")
     with stages.stage("image") as stage:
@@ -87,17 +87,15 @@ def machine(
         topologies.check_against_qemu(topology, chosen, store=store)
         how = accel.choose(acceleration, qemu=chosen, topology=topology, paths=paths, store=store, progress=stage)
         stage.result(f"{chosen.version_text} ({chosen.origin}), {how.accel}: {how.reason}")
-    payload = material.files[names.PAYLOAD]
-    given = decides["guest"]
     plan = guest.plan(
         kernel=kernel,
         rootfs=rootfs,
-        payload=Payload(key=str(decides["payload"]["digest"]), image=payload, digest=str(decides["payload"]["digest"])),
+        payload=Payload(key=known.digest, image=material.files[names.PAYLOAD], digest=known.digest),
         topology=topology,
         qemu=chosen,
         acceleration=how,
         memory_mib=material.memory_mib if material.memory_mib != topology.memory_mib else None,
-        cpus=given["cpus"],
+        cpus=material.facts.guest.cpus,
         append=material.append,
         config=config.text,
         ssh=ssh,
@@ -108,8 +106,10 @@ def machine(
 
 def _rootfs(material: Material, *, paths: Paths, store: Store, stages: Stages) -> Rootfs:
     """The run's root image: the one that came along, or this machine's where it is the same."""
-    known = material.manifest.decides["rootfs"]
-    digest, flavour = str(known["digest"]), str(known["flavour"])
+    known = material.facts.rootfs
+    if known is None:
+        raise UserError(f"run {material.run} does not say what its root image was")
+    digest, flavour = known.digest, known.flavour
     if names.ROOTFS in material.files:
         return Rootfs(key=digest, image=material.files[names.ROOTFS], digest=digest, flavour=flavour)
     with stages.stage("image") as stage:
@@ -124,14 +124,15 @@ def _rootfs(material: Material, *, paths: Paths, store: Store, stages: Stages) -
 
 
 def _notes(material: Material, qemu: Qemu, how: Acceleration) -> Generator[str, None, None]:
-    decides = material.manifest.decides
-    then = decides["qemu"]["version"]
-    if then != qemu.version_text:
-        yield f"QEMU {qemu.version_text} here, {then} then"
-    elif decides["qemu"]["digest"] != qemu.digest:
-        yield f"another build of QEMU {then}"
-    if decides["accel"] != how.accel.value:
-        yield f"{how.accel.value} here, {decides['accel']} then"
+    facts = material.facts
+    if facts.harness != __version__:
+        yield f"harness {__version__} here, {facts.harness} then"
+    if facts.qemu is None or facts.qemu.version != qemu.version_text:
+        yield f"QEMU {qemu.version_text} here, {facts.qemu.version if facts.qemu else '?'} then"
+    elif facts.qemu.digest != qemu.digest:
+        yield f"another build of QEMU {qemu.version_text}"
+    if facts.accel != how.accel.value:
+        yield f"{how.accel.value} here, {facts.accel} then"
 
 
 def selections(material: Material, *, paths: Paths) -> tuple[Selection, ...]:
@@ -161,6 +162,16 @@ class Replay:
         self._paths = paths
         self._command = tuple(command)
         self._selections = {one.program.full_name: one for one in selections(material, paths=paths)}
+
+    @property
+    def note(self) -> str:
+        """What is not as it was of tests that run from the host, whose code is this harness's own; or ""."""
+        chosen = tuple(self._selections.values())
+        if not any(one.program.hosted is not None for one in chosen):
+            return ""
+        ours = RunPlan(profile=self._material.repeat.profile, selections=chosen).from_the_host(self._paths)
+        same = ours == self._material.facts.tests.from_the_host
+        return "" if same else "tests that run from the host (lifecycle) are this harness's own, not those of then"
 
     def once(self, number: int, target: Target) -> Attempt:
         """A target alone, in a fresh guest."""

@@ -110,8 +110,8 @@ def _show_plan(material: Material) -> None:
         click.echo(printable(f"failure   {target.verdict} {target.label}  {target.fingerprint}"))
     click.echo(printable(f"source    {profile.source}"))
     click.echo(printable(f"series    {profile.series or 'none'}"))
-    if argv := material.manifest.decides.get("argv"):
-        for line in bare_command(argv, bzimage=index.BZIMAGE in material.files):
+    if material.facts.argv:
+        for line in bare_command(material.facts.argv, bzimage=index.BZIMAGE in material.files):
             click.echo(printable(f"  {line}"))
 
 
@@ -127,8 +127,7 @@ def _made(
         rebuilt = bundle.rebuild(material, jobs=flags["jobs"], **common)
         _tell_rebuilt(terminal, rebuilt)
     kernel = rebuilt.kernel if rebuilt is not None else material.kernel()
-    then = str(material.manifest.decides.get("accel", "auto"))
-    acceleration = flags["accel"] or ("tcg" if then == "tcg" else "auto")
+    acceleration = flags["accel"] or ("tcg" if material.facts.accel == "tcg" else "auto")
     machine = bundle.machine(
         material,
         kernel=kernel,
@@ -160,7 +159,7 @@ def _enter(session: Session, material: Material, terminal: Terminal, flags: dict
     from harness.guest import start
 
     cases = [target.case for target in material.targets if target.case]
-    lines = commands(material.programs, cases, material.manifest.decides["tests"])
+    lines = commands(material.programs, cases, material.facts.tests)
     made, _ = _made(session, material, terminal, flags, gdb=flags["gdb"])
     terminal.close()
     for line in lines:
@@ -213,6 +212,8 @@ class _Repro:
             return
         made, self._rebuilt = _made(self._session, material, terminal, self._flags)
         replay = bundle.Replay(material, made, folder=RunFolder(folder), paths=self._session.paths)
+        if replay.note:
+            terminal.say(f"not as it was: {replay.note}", style="yellow")
         for number in range(1, self._flags["times"] + 1):
             if self._flags["whole"]:
                 for attempt in replay.whole(number, terminal):

@@ -160,6 +160,23 @@ def test_left_out_by_a_flag_and_made_again(crash: Crash) -> None:
     assert outcome.status == 2 and "its packages have moved on" in outcome.text, outcome.text
 
 
+def test_dumps_go_along_but_are_not_unpacked_again(crash: Crash) -> None:
+    run = crash.failed_run()
+    (run / "guests/1/vmcore").write_bytes(b"KDUMP" * 100)
+    (run / "guests/1/id_ed25519").write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    (run / "guests/1/triage.txt").symlink_to("/etc/passwd")
+    bundle = crash.bundle()
+    found = members(bundle)
+    assert (
+        found["guests/1/vmcore"] == b"KDUMP" * 100 and "A vmcore is the memory of a guest" in found["README"].decode()
+    )
+    assert not {"guests/1/id_ed25519", "guests/1/triage.txt"} & set(found), "no key, and nothing that a link leads to"
+    paths = default_paths(cache=crash.folder / "cache-2", data=crash.folder / "data-2", project=crash.project)
+    with from_bundle(bundle, case="", paths=paths, progress=Quiet()) as material:
+        assert "guests/1/vmcore" not in material.files and "guests/1/console.log" in material.files
+    assert "guests/1/vmcore" not in members(crash.bundle("--no-dump"))
+
+
 def test_what_it_says_of_itself_is_held_against_the_manifest(crash: Crash) -> None:
     """Digests that agree with the index are not enough: kernel and images must be those of the manifest."""
     crash.failed_run()
@@ -205,7 +222,7 @@ SENSELESS = (
     ("manifest.json", '"version": 2', '"version": 3', "is of version 3; this harness reads up to 2"),
     ("manifest.json", '"cpus": 2,', '"cpus": -2,', "-2 CPUs"),
     ("manifest.json", '"title": "', '"evil": 1, "title": "', "unknown key 'evil'"),
-    ("manifest.json", '"tests": {', '"tsets": {', "the manifest does not say what was run"),
+    ("manifest.json", '"tests": {', '"tsets": {', "does not say what was run"),
     ("results.json", '"version": 2', '"version": 9', "is of version 9"),
     ("config", "CONFIG_PVH=y", "CONFIG_PVH=n", "the config is not the one that its manifest.json names"),
 )
