@@ -84,10 +84,12 @@ def _cell_plots(rows: Sequence[Row], states: Mapping[str, RunState]) -> list[Any
     bad = frozenset(number for number, row in enumerate(rows) if is_bad(row["verdict"]))
 
     def chart(title: str, unit: str, values: Mapping[str, Sequence[float | None]]) -> Any:
-        lines = []
+        lines: list[plots.Line] = []
         for name, column in values.items():
             at = [(row["started"], value) for row, value in zip(rows, column, strict=True) if value is not None]
-            lines.append(plots.Line(name=name, points=at, bad=bad if len(at) == len(rows) else frozenset()))
+            lines.append(
+                plots.Line(name=name, points=at, bad=bad if len(at) == len(rows) and not lines else frozenset())
+            )
         return plots.svg(plots.Chart(title=title, unit=unit, lines=lines, ends=ends, dots=True))
 
     known = [states.get(row["uid"]) for row in rows]

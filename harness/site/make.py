@@ -53,6 +53,8 @@ def make(
     code = code_digest()
     state = read(out, code=code)
     files = Files(out)
+    if not (out / FILE).exists():  # a folder whose first making is interrupted is a site's nevertheless
+        files.put(FILE, msgspec.json.encode(State()))
     with history.reading() as connection:
         site = _Site(history, connection, files, State(code=code, whole=state.whole) if afresh else state, tell)
         changed = site.make()

@@ -23,7 +23,7 @@ from harness.site.make import Made, make
 from harness.topology import definition, load
 from tests.unit.history.conftest import Past, case_of, past, rerun_of
 
-__all__ = ["case_of", "past", "rerun_of"]
+__all__ = ["Past", "case_of", "past", "rerun_of"]
 
 SPLAT = """\
 [   20.000001] harness: case begin zswap/test_store:swapoff

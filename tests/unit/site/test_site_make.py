@@ -159,6 +159,21 @@ def test_a_folder_of_something_else_is_not_touched(world: World) -> None:
     assert [file.name for file in world.out.iterdir()] == ["thesis.tex"]
 
 
+def test_an_interrupted_making_goes_on(world: World) -> None:
+    for _ in range(3):
+        world.past.run({CASE: "PASS"})
+
+    def interrupted(what: str, done: int, total: int) -> None:
+        if (what, done) == ("runs", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.make(tell=interrupted)
+    assert not (world.out / "index.html").exists()
+    assert world.make().new == 3
+    check_site(world.out)
+
+
 def test_the_way_of_a_case_is_cut_into_parts_that_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cases, "PART", 4)
     monkeypatch.setattr(lists, "RUNS", 4)
