@@ -23,25 +23,34 @@ from harness.values import AppliedSeries, Kernel, KernelConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """A kernel that was made again. ``differences`` to the run's (none: the same bit for bit), a line each.
+    """A kernel that was made again; ``identical``: it is the same file as the run's.
 
-    ``cached``: this machine's cache had it, under a key made of the same source, configuration and compiler.
+    ``differences`` are what decided it then and now, a line each. ``cached``: this machine's cache had it,
+    under a key made of the same source, configuration and compiler.
     """
 
     kernel: Kernel
     config: KernelConfig
+    identical: bool
     differences: tuple[str, ...]
     cached: bool
 
-    @property
-    def identical(self) -> bool:
-        """Whether it is the same file."""
-        return not self.differences
 
+def rebuild(
+    material: Material,
+    *,
+    paths: Paths,
+    store: Store,
+    stages: Stages,
+    source_here: str = "",
+    jobs: int | None = None,
+) -> Rebuilt:
+    """Build it. ``source_here`` is where the source is on this machine, if not where the run had it from.
 
-def rebuild(material: Material, *, paths: Paths, store: Store, stages: Stages, jobs: int | None = None) -> Rebuilt:
-    """Build it. Raises what the stages raise; :class:`UserError` where the run never had a configuration."""
-    applied = _applied(material, paths=paths, store=store, stages=stages)
+    Raises what the stages raise; :class:`UserError` where the run never had a configuration.
+    """
+    spec = source_here or material.repeat.profile.source
+    applied = _applied(material, spec, paths=paths, store=store, stages=stages)
     config, tools = material.config, host_toolchain()
     with stages.stage("build") as stage:
         kernel, cached = build.build(
@@ -51,18 +60,25 @@ def rebuild(material: Material, *, paths: Paths, store: Store, stages: Stages, j
     decides = material.manifest.decides
     got = {name: value for name, value in _facts(applied, config, kernel).items() if name in decides}
     wanted = {name: decides[name] for name in got}
-    return Rebuilt(kernel=kernel, config=config, differences=differences(wanted, got), cached=cached)
+    return Rebuilt(
+        kernel=kernel,
+        config=config,
+        identical=material.facts.kernel is not None and kernel.digest == material.facts.kernel.digest,
+        differences=differences(wanted, got),
+        cached=cached,
+    )
 
 
-def _applied(material: Material, *, paths: Paths, store: Store, stages: Stages) -> AppliedSeries:
-    profile = material.repeat.profile
+def _applied(material: Material, spec: str, *, paths: Paths, store: Store, stages: Stages) -> AppliedSeries:
+    """The tree, with the patches that were kept; where there are none, with the series by its name."""
     with stages.stage("source") as stage:
-        tree = source.obtain(profile.source, paths=paths, store=store, progress=stage)
-        stage.result(f"{profile.source} → Linux {tree.version} ({tree.commit[:12]})")
+        tree = source.obtain(spec, paths=paths, store=store, progress=stage)
+        stage.result(f"{spec} → Linux {tree.version} ({tree.commit[:12]})")
     with stages.stage("series") as stage:
         patches = None
-        if material.manifest.decides.get("series") is not None and profile.series:
-            patches = series.read(profile.series, paths=paths, store=store, progress=stage, tree=tree)
+        name = str(material.patches) if material.patches is not None else material.repeat.profile.series
+        if material.manifest.decides.get("series") is not None and name:
+            patches = series.read(name, paths=paths, store=store, progress=stage, tree=tree)
         applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
         stage.result(f"{len(applied.commits)} patches applied ({applied.commit[:12]})")
     return applied

@@ -38,6 +38,7 @@ _REASON = 160
 @click.option(
     "--accel", type=click.Choice(["auto", "kvm", "tcg"]), help="The accelerator [default: the run's, where it works]."
 )
+@click.option("--source", metavar="SPEC", default="", help="Where the source is here, with --rebuild.")
 @click.option("--jobs", type=int, metavar="N", help="Compilers side by side, with --rebuild.")
 @sandbox_option
 @json_option
@@ -124,7 +125,7 @@ def _made(
     common: dict[str, Any] = {"paths": session.paths, "store": session.store, "stages": terminal}
     rebuilt = None
     if flags["rebuild"]:
-        rebuilt = bundle.rebuild(material, jobs=flags["jobs"], **common)
+        rebuilt = bundle.rebuild(material, source_here=flags["source"], jobs=flags["jobs"], **common)
         _tell_rebuilt(terminal, rebuilt)
     kernel = rebuilt.kernel if rebuilt is not None else material.kernel()
     acceleration = flags["accel"] or ("tcg" if material.facts.accel == "tcg" else "auto")
@@ -247,7 +248,10 @@ class _Repro:
         failed: KernelError | None = None
         try:
             paths, store = self._session.paths, self._session.store
-            bundle.rebuild(material, paths=paths, store=store, stages=self._terminal, jobs=self._flags["jobs"])
+            bundle.rebuild(
+                material, source_here=self._flags["source"], jobs=self._flags["jobs"],
+                paths=paths, store=store, stages=self._terminal,
+            )  # fmt: skip
         except KernelError as error:
             failed = error
         self._take(bundle.built_again(target, failed))

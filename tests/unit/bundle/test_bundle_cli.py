@@ -102,6 +102,20 @@ def test_a_rebuild_is_the_same_bit_for_bit_or_says_what_is_not(crash: Crash) -> 
     assert "kernel.digest: " in outcome.text and "source.commit: " in outcome.text
 
 
+def test_a_rebuild_needs_no_repository_for_the_patches_and_takes_the_source_from_elsewhere(crash: Crash) -> None:
+    crash.commit("one", EDIT)
+    crash.git("branch", "old", "HEAD~1")
+    crash.failed_run("--source", f"git:{crash.tree}@old", "--series", f"git:{crash.tree}@HEAD~1..HEAD")
+    bundle = crash.bundle()
+    crash.git("checkout", "-q", "old")
+    crash.git("branch", "-D", "master")
+    crash.tree.rename(crash.folder / "linux-2")
+    outcome = crash.there("repro", bundle, "--rebuild")
+    assert outcome.status in (2, 4) and str(crash.tree) in outcome.text, outcome.text
+    outcome = crash.there("repro", bundle, "--rebuild", "--source", f"git:{crash.folder}/linux-2@old")
+    assert outcome.status == 0 and "the same kernel, bit for bit (built again)" in outcome.text, outcome.text
+
+
 def test_a_build_that_failed_comes_back_by_a_rebuild(crash: Crash) -> None:
     crash.commit("broken", {"mm/zswap.c": "echo 'mm/zswap.c:3:1: error: no such thing' >&2; exit 1\n"})
     outcome = crash("run")
