@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def read(place: str) -> Facts:
         found.trouble = f"the run folder {place} is not here: what follows is what the history has"
         return found
     try:
-        if any((folder.path / name).stat().st_size > _LARGEST for name in ("results.json", "manifest.json")):
+        files = [folder.path / name for name in ("results.json", "manifest.json")]
+        if not all(map(plain, files)):
+            raise UserError(f"{place} has no results.json or manifest.json: what follows is what the history has")
+        if any(file.stat().st_size > _LARGEST for file in files):
             raise UserError(f"{place}: its results are larger than {_LARGEST >> 20} MiB: not shown")
         found.results = read_results(folder)
         found.manifest = read_manifest(folder)
@@ -54,7 +58,7 @@ def read(place: str) -> Facts:
     found.guests = {
         file.parent.name: file.parent
         for file in sorted(folder.path.glob("guests/*/console.log"), key=lambda one: one.parent.name.zfill(4))
-        if _GUEST.fullmatch(file.parent.name)
+        if _GUEST.fullmatch(file.parent.name) and plain(file) and not file.parent.is_symlink()
     }
     found.guests = dict(list(found.guests.items())[:_GUESTS])
     if found.results is not None:
@@ -62,6 +66,14 @@ def read(place: str) -> Facts:
     found.memory = _memory(folder.path / "guests" / "1" / "meminfo.txt")
     found.topology = _topology(found.manifest)
     return found
+
+
+def plain(file: Path) -> bool:
+    """Whether it is a file and nothing that leads elsewhere or never ends: a folder may come from another machine."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def stamp(place: str) -> int:
@@ -73,6 +85,8 @@ def stamp(place: str) -> int:
 
 
 def _memory(file: Path) -> float | None:
+    if not plain(file):
+        return None
     try:
         with open(file, encoding="utf-8", errors="replace") as stream:
             text = stream.read(1 << 16)

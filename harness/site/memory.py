@@ -20,7 +20,7 @@ from harness.page import clean
 from harness.results import console_log
 from harness.results.console_log import Span
 from harness.site import names, plots
-from harness.site.facts import Facts
+from harness.site.facts import Facts, plain
 from harness.site.state import Files
 from harness.splat import case_mark
 
@@ -97,7 +97,7 @@ def write(files: Files, row: Mapping[str, Any], facts: Facts, known: Set[str]) -
     """Write the page of a run's samples, with its ``known`` cases; False where it has none."""
     parts = []
     for guest, folder in facts.guests.items():
-        samples = read(folder / FILE)
+        samples = read(folder / FILE) if plain(folder / FILE) else None
         if samples is None:
             continue
         whole = charts(samples)

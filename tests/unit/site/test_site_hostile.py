@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,23 @@ def test_a_topology_that_cannot_be_is_not_drawn(world: World) -> None:
     drawings = list((world.out / "topologies").glob("*.svg"))
     assert len(drawings) == 1
     assert "<script" not in drawings[0].read_text() and "\x1b" not in drawings[0].read_text()
+
+
+def test_what_leads_out_of_a_run_folder_or_never_ends_is_not_read(world: World, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("seconds node0\n1 the-secret\n")
+    made = world.past.run({"a/b:c": "PASS"})
+    add_guest(made, "a console\n")
+    guests = made.path / "guests"
+    for number in (2, 3):
+        (guests / str(number)).mkdir()
+    (guests / "2" / "console.log").symlink_to(tmp_path / "secret")
+    os.mkfifo(guests / "3" / "console.log")
+    os.mkfifo(guests / "1" / "samples.tsv")
+    (guests / "4").symlink_to(guests / "1")
+    world.make()
+    pages = check_site(world.out)
+    assert not any("the-secret" in page.text for page in pages.values())
+    assert [file.name.partition(".")[2] for file in pages if ".guest-" in file.name] == ["guest-1.html"]
 
 
 def test_damaged_and_newer_folders_are_shown_from_the_history(world: World) -> None:
