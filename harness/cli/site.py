@@ -43,7 +43,8 @@ def command(session: Session, /, out: Path | None, open_it: bool, afresh: bool, 
                     "seconds": round(made.seconds, 3)})  # fmt: skip
     else:
         new = f"{made.new} new" if made.new else "none new"
-        click.echo(f"{made.runs} runs, {new}; {made.written} files written in {duration(made.seconds)}")
+        runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
+        click.echo(f"{runs}, {new}; {made.written} files written in {duration(made.seconds)}")
         click.echo(f"{made.index}")
     if open_it and click.launch(made.index.as_uri()) != 0:
         click.echo("warning: no browser could be started", err=True)
