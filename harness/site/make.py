@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from harness.errors import UserError
 from harness.history import compare, query
 from harness.history.database import History
 from harness.page import SCRIPT, STYLE
-from harness.site import cases, facts, lists, past, rows, runs
+from harness.site import cases, facts, lists, names, past, rows, runs
 from harness.site.state import FILE, Files, RunState, State, code_digest, read
 
 Row = Mapping[str, Any]
@@ -24,13 +25,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What was done: files ``written`` (others were as they are), runs shown, of them ``new``, wall ``seconds``."""
+    """What was done: files ``written`` (others were as they are), runs shown, of them ``new``, wall ``seconds``.
+
+    ``compared`` are the pages of the runs that were to be compared.
+    """
 
     index: Path
     written: int
     runs: int
     new: int
     seconds: float
+    compared: tuple[Path, ...] = ()
 
 
 def make(
@@ -38,12 +43,14 @@ def make(
     out: Path,
     *,
     nightlies: Path | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
     afresh: bool = False,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Made:
     """Bring the site in ``out`` up to date; ``afresh`` makes every page again.
 
-    ``nightlies`` is the data folder's ``nightly``, whose summaries come along.
+    ``nightlies`` is the data folder's ``nightly``, whose summaries come along; ``pairs`` are runs (by uid) to compare
+    beside each and the one before it.
 
     ``tell`` hears what goes on, how many are done, of how many. Raises :class:`UserError` for a folder that is
     something else and :class:`EnvironmentFailure` on a full disk; what was written before it stays, and is made whole
@@ -58,6 +65,7 @@ def make(
     with history.reading() as connection:
         site = _Site(history, connection, files, State(code=code, whole=state.whole) if afresh else state, tell)
         changed = site.make()
+        compared = tuple(out / site.compare_runs(one, other) for one, other in pairs)
         summaries = lists.write_summaries(files, nightlies) if nightlies is not None else []
         if changed or summaries != list(site.state.summaries) or not (out / "nights.html").exists():
             lists.write_nights(files, site.rows, summaries)
@@ -71,6 +79,7 @@ def make(
         runs=len(site.rows),
         new=changed,
         seconds=time.monotonic() - began,
+        compared=compared,
     )
 
 
@@ -115,6 +124,19 @@ class _Site:
             lists.write_index(self._files, self._connection, self.rows, len(self.state.cases))
         return len(changed)
 
+    def compare_runs(self, before: str, after: str) -> str:
+        """Write the page that compares two runs; its path. Raises :class:`UserError` where one has no page."""
+        rows = {row["uid"]: row for row in self.rows}
+        if before not in rows or after not in rows:
+            raise UserError("only runs that are in the history have pages", hint="harness history import FOLDER")
+        found = self._changes(rows[before], rows[after])
+        runs.write_comparison(self._files, found)
+        return names.compare_page(found.before, found.after)
+
+    def _changes(self, before: Row, after: Row) -> compare.Comparison:
+        one, other = (before, self._outcomes_of(before)), (after, self._outcomes_of(after))
+        return compare.compare(one, other, self._samples_of(before, after))
+
     def _moved(self, row: Row, mark: str) -> bool:
         """Whether a run is not as it was; a folder that is gone since does not take its page along."""
         before = self.state.runs.get(row["uid"])
@@ -143,8 +165,7 @@ class _Site:
         outcomes = self._outcomes_of(row)
         changes = None
         if before is not None:
-            one, other = (before, self._outcomes_of(before)), (row, outcomes)
-            changes = compare.compare(one, other, self._samples_of(before, row))
+            changes = self._changes(before, row)
             runs.write_comparison(self._files, changes)
         found = facts.read(row["folder"])
         if not found.gone or row["uid"] not in self.state.whole:

@@ -39,6 +39,15 @@ def test_elsewhere_and_as_json(data: Path, capsys: pytest.CaptureFixture[str]) -
     assert (found["runs"], found["new"]) == (2, 2) and Path(found["index"]).is_file()
 
 
+def test_any_two_runs_are_compared(data: Path, past: Past, capsys: pytest.CaptureFixture[str]) -> None:
+    past.run({"a/b:c": "PASS"}, topology="switch-4")
+    page = Path(shown(data, capsys, "--compare", past.made[0].name, "last").splitlines()[1])
+    assert "switch-4" in page.read_text() and "direct" in page.read_text()
+    check_site(data / "site")
+    with pytest.raises(UserError, match="no run 'nothing'"):
+        shown(data, capsys, "--compare", "nothing", "last")
+
+
 def test_a_folder_that_cannot_be_one(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="no site of the harness"):
         shown(data, capsys, "--out", str(data))
