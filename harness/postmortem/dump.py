@@ -32,6 +32,8 @@ _CHUNK = 1 << 20
 _QMP_SECONDS = 15.0
 _CHECK_BYTES = 32 << 20
 _MIB = 1 << 20
+_UTSNAME_AT = 12
+_UTS_BYTES = 65  # each field of struct new_utsname, its NUL included
 
 
 class NoDump(Exception):
@@ -73,6 +75,7 @@ def take(guest: Guest, folder: Path, *, limit: int, reserve: int, deadline: floa
             )
             reader.read(lambda: guest.qemu_runs)
             _confirm(guest)
+            name_kernel(beside, guest.plan.kernel_release)
             beside.replace(target)
     except GuestError as error:
         raise NoDump(error.message) from error
@@ -87,6 +90,18 @@ def choose_format(offered: list[str]) -> str:
         if name in offered:
             return name
     raise NoDump(f"this QEMU writes no compressed dump, only {', '.join(offered) or 'nothing'}")
+
+
+def name_kernel(dump: Path, release: str) -> None:
+    """Fill in the header's ``utsname`` (struct disk_dump_header: 8 bytes of signature, 4 of version, then its fields).
+
+    QEMU 11 leaves it empty, with a machine "Unknown" (create_header64() in dump/dump.c), and libkdumpfile, which drgn
+    reads dumps with, knows a dump's architecture by it: release, version and machine must not be empty.
+    """
+    fields = ("Linux", "", release, "of a guest", "x86_64")
+    with open(dump, "r+b") as target:
+        target.seek(_UTSNAME_AT)
+        target.write(b"".join(field.encode()[: _UTS_BYTES - 1].ljust(_UTS_BYTES, b"\0") for field in fields))
 
 
 def free_bytes(folder: Path) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import drgn
 from drgn import Object, Program
-from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_present_cpu
 from drgn.helpers.linux.panic import panic_message
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.printk import get_dmesg
@@ -110,12 +110,14 @@ def _panicked(prog: Program) -> Object | None:
 
 
 def _running(prog: Program) -> Iterator[str]:
-    for cpu in for_each_online_cpu(prog):
+    online = set(for_each_online_cpu(prog))
+    for cpu in for_each_present_cpu(prog):
         task = cpu_curr(prog, cpu)
+        state = "" if cpu in online else ", stopped"  # as a panic does with the others
         if task.pid.value_() == 0:
-            yield f"CPU {cpu}: idle"
+            yield f"CPU {cpu}: idle{state}"
             continue
-        yield f"CPU {cpu}: {_task_name(task)}"
+        yield f"CPU {cpu}: {_task_name(task)}{state}"
         yield from _stack(prog, task)
 
 
@@ -132,7 +134,7 @@ def _blocked(prog: Program) -> Iterator[str]:
 
 def _others(prog: Program) -> Iterator[str]:
     """The sleeping tasks of user space, each with where it sleeps."""
-    running = {cpu_curr(prog, cpu).value_() for cpu in for_each_online_cpu(prog)}
+    running = {cpu_curr(prog, cpu).value_() for cpu in for_each_present_cpu(prog)}
     shown = 0
     for task in for_each_task(prog):
         if not task.mm or task.value_() in running or get_task_state(task).startswith("D"):

@@ -10,6 +10,8 @@ from drgn.helpers.linux.device import bus_for_each_dev, dev_name
 
 from harness.display import printable
 
+_NO_END = (1 << 64) - 1  # of a range from 0 with no bytes
+
 
 def cxl_objects(prog: Program) -> Iterator[str]:
     """Each region, decoder and memdev."""
@@ -46,7 +48,8 @@ def _region(device: Object) -> str:
 def _decoder(device: Object) -> str:
     decoder = container_of(device, "struct cxl_decoder", "dev")
     start, end = decoder.hpa_range.start.value_(), decoder.hpa_range.end.value_()
-    words = [_span(start, end) if end > start else "no range", f"flags {decoder.flags.value_():#x}"]
+    empty = end <= start or end == _NO_END
+    words = ["no range" if empty else _span(start, end), f"flags {decoder.flags.value_():#x}"]
     if decoder.region:
         words.append(f"in {dev_name(decoder.region.dev.address_of_()).decode(errors='replace')}")
     return ", ".join(words)

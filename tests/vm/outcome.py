@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+DEBUG = ("--add-config", "debuginfo")
+"""With these a kernel has debug information."""
+
 
 @dataclass(frozen=True)
 class Outcome:

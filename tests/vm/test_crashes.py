@@ -22,7 +22,7 @@ from harness.suite import catalogue
 from harness.suite.attempt import Limits
 from harness.suite.runner import Runner
 from harness.values import Verdict
-from tests.vm.outcome import Harness
+from tests.vm.outcome import DEBUG, Harness
 
 pytestmark = pytest.mark.vm
 
@@ -150,7 +150,7 @@ def test_a_case_that_crashes_twice_in_a_row_is_set_aside(guests: Guests, project
 @pytest.mark.long
 def test_a_crash_is_decoded_to_file_and_line(harness: Harness, project: Path) -> None:
     case = "crashes/test_crashes:crashes_by_panic"
-    outcome = harness("run", "--add-config", "debuginfo", "--case", case, env={"HARNESS_PROJECT": str(project)})
+    outcome = harness("run", *DEBUG, "--case", case, env={"HARNESS_PROJECT": str(project)})
     assert outcome.status == 1, outcome.why
     crash = outcome.results["cases"][0]["crash"]
     assert crash["kind"] == "panic" and not crash["note"], crash
@@ -185,8 +185,9 @@ def test_a_run_folder_alone_says_where_lkdtm_crashed_in_which_case_and_opens_the
     suite.mkdir()
     (suite / "test_lkdtm.sh").write_text(f'{LKDTM_HEADER}{LKDTM}ktap_main "$@"\n')
     (suite / "config").write_text("CONFIG_LKDTM=y\n")
-    words = ("run", "--add-config", "debuginfo", "--add-config", "lkdtm:checks=no", "--suite", "lkdtm")
-    outcome = harness(*words, env={"HARNESS_PROJECT": str(project)})
+    outcome = harness(
+        "run", *DEBUG, "--add-config", "lkdtm:checks=no", "--suite", "lkdtm", env={"HARNESS_PROJECT": str(project)}
+    )
     assert outcome.status == 1, outcome.why
     expected = {"writes_through_null": "CRASH", "meets_a_bug": "CRASH", "announces_its_bug": "PASS", "is_well": "PASS"}
     assert outcome.verdicts() == {f"lkdtm/test_lkdtm:{name}": verdict for name, verdict in expected.items()}

@@ -23,14 +23,13 @@ from harness.guest import Guest, start
 from harness.postmortem import DumpPolicy, Examiner
 from harness.postmortem.dump import NoDump, take
 from tests.vm.conftest import command
-from tests.vm.outcome import Harness
+from tests.vm.outcome import DEBUG, Harness
 from tests.vm.test_bad_guest import add_suite, faulty, left_behind
 from tests.vm.test_guest_vm import Planner, Prepared, planned, prepared
 
 pytestmark = pytest.mark.vm
 __all__ = ["faulty", "planned", "prepared"]
 
-DEBUG = ("--add-config", "debuginfo")
 SPIN = "nohup sh -c 'while :; do :; done' >/dev/null 2>&1 &"
 
 

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,6 +75,7 @@ class FakeGuest:
         self.private = private
         self.monitor = self
         self.qemu_runs = True
+        self.plan = SimpleNamespace(kernel_release="6.12.117-rc" + "x" * 80)
         self._stream = stream
         self._status = status
         self._hold = hold  # the pipe stays open, and nothing more comes
@@ -130,6 +132,20 @@ def test_a_dump_is_kept_for_this_user_alone(folders: tuple[Path, Path]) -> None:
     assert done.path.read_bytes()[:8] == b"KDUMP   " and done.size == 4596 and done.format == "kdump-zlib"
     assert done.path.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in folder.iterdir()] == ["vmcore"]
+
+
+def test_its_header_names_the_kernel_and_the_machine(folders: tuple[Path, Path]) -> None:
+    """QEMU does not, and then drgn refuses the dump."""
+    private, folder = folders
+    header = b"KDUMP   \6\0\0\0" + b"\0" * 260 + b"Unknown".ljust(65, b"\0") + b"domain".ljust(65, b"\0") + b"rest"
+    done = take(FakeGuest(private, HEADER + record(0, header) + record(4096, b"pages") + END), folder)
+    content = done.path.read_bytes()
+    fields = [content[12 + 65 * at :][:65] for at in range(6)]
+    assert [field.rstrip(b"\0") for field in fields] == [
+        b"Linux", b"", b"6.12.117-rc" + b"x" * 53, b"of a guest", b"x86_64", b"domain",
+    ]  # fmt: skip
+    assert all(field.endswith(b"\0") for field in fields) and content[402:406] == b"rest"
+    assert content[:12] == header[:12] and content[4096:] == b"pages"
 
 
 BIG = HEADER + b"".join(record(number << 16, b"x" * 65536) for number in range(64)) + END
