@@ -76,7 +76,7 @@ def view(file: Path, case_link: Callable[[str], str]) -> ConsoleView:
         begun = scanner.feed(said)
         active = bool(begun) or (active and bool(scanner.open))
         grown = bool(begun) or any(len(splat.lines) > size for splat, size in sizes)
-        line = _Line(number, text, within=mark is None and grown)
+        line = _Line(number, said, within=mark is None and grown)  # the host's clock is on the marks, and in the file
         if mark is not None and mark[0] != "expects":
             begins = mark[0] == "begin"
             anchor = f"c{number}" if begins and mark[1] not in found.anchors else ""
