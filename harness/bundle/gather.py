@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def gather(folder: RunFolder, *, case: str = "", store: Store) -> Gathered:
     """
     manifest, results = run_folders.read_manifest(folder), run_folders.read_results(folder)
     targets = targets_of(results, case)
-    programs = _programs(folder, results)
+    programs = _programs(folder, results, manifest)
     files, lost = _stored(manifest, store)
     files |= _kept(folder, case)
     append, memory = _machine(manifest, folder)
@@ -119,7 +120,7 @@ def targets_of(results: Results, case: str) -> tuple[Target, ...]:
     return tuple(targets)
 
 
-def _programs(folder: RunFolder, results: Results) -> tuple[ProgramRecord, ...]:
+def _programs(folder: RunFolder, results: Results, manifest: Manifest) -> tuple[ProgramRecord, ...]:
     """What the run's programs were; none where it never came to one."""
     file = folder.path / names.PROGRAMS
     if not file.is_file():
@@ -127,7 +128,7 @@ def _programs(folder: RunFolder, results: Results) -> tuple[ProgramRecord, ...]:
             return ()
         raise UserError(
             f"run {folder.name} does not say what its programs were: an older harness made it",
-            hint="run it again: `harness history` shows its command",
+            hint=f"run it again: {shlex.join(map(str, manifest.circumstances.get('command') or ['harness', 'run']))}",
         )
     return described.read(file.read_bytes(), where=str(file))
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.bundle import from_bundle
+from harness.bundle import from_bundle, gather
 from harness.bundle import index as names
 from harness.cli.main import cli
 from harness.errors import UserError
 from harness.paths import default_paths
 from harness.progress import Quiet
+from harness.results.folder import RunFolder
+from harness.store import Store
 from tests.unit.bundle.conftest import EDIT, Crash, Entry, bench, crash, digest, elf_head, remade
 
 __all__ = ["bench", "crash"]
@@ -295,6 +297,24 @@ def test_words_that_make_no_sense(crash: Crash) -> None:
     ):
         outcome = in_process(crash, *words)
         assert outcome[0] == 2 and says in outcome[1], outcome
+
+
+def test_a_run_of_an_older_harness_says_how_to_have_a_newer_one(crash: Crash) -> None:
+    run = crash.failed_run("--seed", "7")
+    (run / "programs.json").unlink()
+    results = json.loads((run / "results.json").read_text())
+    case = {
+        "suite": "smoke",
+        "program": "test_one",
+        "case": "one",
+        "verdict": "FAIL",
+        "reason": "x",
+        "fingerprint": "ab",
+    }
+    (run / "results.json").write_text(json.dumps(results | {"cases": [case]}))
+    with pytest.raises(UserError, match="does not say what its programs were") as caught:
+        gather(RunFolder(run), store=Store(crash.cache))
+    assert caught.value.hint is not None and caught.value.hint.endswith(" run --seed 7")
 
 
 def test_dry_runs_do_nothing(crash: Crash) -> None:
