@@ -57,8 +57,8 @@ def show_summary(
     if undumped := next((case for case in bad if _has_no_dump(case)), None):
         terminal.say(f"with a dump  {with_debug_info(shlex.split(repeat), undumped.name)}")
     if dumped := [guest for case in bad for line in case.diagnostics for guest in _DUMPED.findall(line)]:
-        guest = f" --guest {dumped[0]}" if len(dumped) > 1 else ""
-        terminal.say(f"its memory   harness inspect{guest} {folder.name}")
+        guest = ["--guest", dumped[0]] if len(dumped) > 1 else []
+        terminal.say(f"its memory   {shlex.join(['harness', 'inspect', *guest, str(folder.path)])}")
 
 
 def _kind(case: CaseRecord, results: Results, noted: Noted) -> str:

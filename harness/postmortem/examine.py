@@ -15,6 +15,7 @@ Every step has a deadline, and one that fails costs only what it would have foun
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,6 +165,7 @@ class Examiner:
             return []
         factor = guest.speed_factor
         place = f"guests/{guest.folder.name}"
+        run = str(guest.folder.parent.parent)
         try:
             done = dump.take(
                 guest,
@@ -185,7 +187,7 @@ class Examiner:
                 guest.folder / triage.FILE,
                 about=[
                     f"{event} of guest {guest.folder.name}, {case or 'while it booted'}",
-                    f"open: harness inspect {guest.folder.parent.parent.name}",
+                    f"open: {shlex.join(['harness', 'inspect', '--guest', guest.folder.name, run])}",
                 ],
                 paths=self._paths,
                 deadline=_TRIAGE_SECONDS * factor,

@@ -176,4 +176,4 @@ def test_the_end_of_a_run_has_the_command_that_opens_a_dump(
     stream = io.StringIO()
     show_summary(Terminal(stream, live=False), run, results, repeat="harness run", one="harness run", noted=Noted())
     told = [line.removeprefix("its memory").strip() for line in stream.getvalue().splitlines() if "inspect" in line]
-    assert told == ([said.format(run.name)] if said else [])
+    assert told == ([said.format(run.path)] if said else [])
