@@ -218,10 +218,10 @@ def _machine(player: Player, until: float) -> Any:
             self.try_step("pressure", kind)
 
         @precondition(lambda self: player.world.plugs and any(one.bound for one in player.model.regions.values()))
-        @rule(chance=st.integers(0, 3), number=st.integers(0, 3))
+        @rule(chance=st.integers(0, 7), number=st.integers(0, 3))
         def unplug(self, chance: int, number: int) -> None:
             """Now and then, as it takes seconds and costs the guest."""
-            if chance == 2:
+            if chance == 5:
                 self.try_step("unplug", player.world.devices[number % len(player.world.devices)].name)
 
     return Machine
