@@ -92,10 +92,10 @@ def _material(session: Session, what: str, case: str) -> Iterator[Material]:
 
     path = Path(what)
     if path.is_file() or path.name.endswith((".tar.xz", ".txz")):
-        with (
-            session.stage("bundle") as progress,
-            bundle.from_bundle(path, case=case, paths=session.paths, progress=progress) as material,
-        ):
+        with contextlib.ExitStack() as stack:
+            with session.stage("bundle") as progress:  # its line goes before what is said next
+                opened = bundle.from_bundle(path, case=case, paths=session.paths, progress=progress)
+                material = stack.enter_context(opened)
             yield material
         return
     yield bundle.from_run(run_folders.find(what, paths=session.paths), case=case, store=session.store)
