@@ -167,7 +167,10 @@ def test_a_dump_over_the_limit_is_refused_in_the_run(harness: Harness, faulty: P
 def test_gdb_stops_at_start_kernel_with_the_kernels_own_commands(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     words = command(tmp_path / "data", "boot", "--gdb", *DEBUG, "--topology", "none")
-    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as child:
+    plain = {**os.environ, "TERM": "dumb"}  # else gdb writes names in colours
+    with subprocess.Popen(
+        words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=plain
+    ) as child:
         os.close(theirs)
         try:
             said = _until(ours, "(gdb) ")
