@@ -149,6 +149,44 @@ def test_a_crash_is_dumped_reported_and_opened(harness: Harness, faulty: Path) -
     assert left_behind(outcome) == []
 
 
+PRIVATE_NODE = """#!/bin/sh
+. "${0%/*}/../lib/ktap.sh"
+. "${0%/*}/../lib/cxl.sh"
+. "${0%/*}/../lib/node.sh"
+. "${0%/*}/../lib/private.sh"
+setup_program() { need_cxl; }
+case_crash() {
+	need_private
+	committed private
+	private_bind
+	cxl_online "$region"
+	echo c >/proc/sysrq-trigger
+	sleep 100
+}
+ktap_main "$@"
+"""
+
+
+@pytest.mark.long
+def test_the_report_has_a_private_node_its_range_its_pages_and_its_region(harness: Harness, faulty: Path) -> None:
+    add_suite(faulty, "private_node", "")
+    (faulty / "tests/guest/private_node/test_faulty.sh").write_text(PRIVATE_NODE)
+    outcome = harness("run", "--suite", "private_node", *DEBUG, env={"HARNESS_PROJECT": str(faulty)})
+    assert outcome.verdicts() == {"private_node/test_faulty:crash": "CRASH"}, outcome.why
+    triage = (outcome.folder / "guests/1/triage.txt").read_text()
+    for line in (
+        r"N_PRIVATE +1",
+        r" +1 Movable +65536 +65536 +65536 .*",
+        r"range: node 1, pfn 0x\w+ to 0x\w+, PRIVATE_MEM_ZSWAP, 65536 pages online, asks zswap_private_page_allocated",
+        r"node 1: 65536 free or part of a larger page",
+        r"owners: this kernel notes none \(fragment debug-page-owner\)",
+        r"decoder\d\.0: 0x\w+ to 0x\w+ \(256 MiB\), flags 0x20, in region0",
+        r"decoder\d\.1: no range, .*",
+        r"region0: CXL_CONFIG_COMMIT, .* targets decoder\d\.0, bound to cxl_region",
+    ):
+        assert re.search(f"^{line}$", triage, re.MULTILINE), (line, triage)
+
+
 @pytest.mark.long
 def test_a_dump_over_the_limit_is_refused_in_the_run(harness: Harness, faulty: Path) -> None:
     add_suite(faulty, "panic", "echo c >/proc/sysrq-trigger; sleep 100")
