@@ -35,7 +35,9 @@ def decides(path: str) -> bool:
     if path in ("Makefile", "Kbuild") or path.startswith(_FOLDERS):
         return True
     # gitignore's `Kconfig*` also matches a folder of that name (scripts/kconfig is another), with all that is in it
-    return any(part.startswith("Kconfig") for part in path.split("/")) or _MAKEFILE.match(path) is not None
+    if "Kconfig" in path and any(part.startswith("Kconfig") for part in path.split("/")):
+        return True
+    return path.startswith("arch/") and _MAKEFILE.match(path) is not None
 
 
 def digest_of(files: Mapping[str, str]) -> str:
