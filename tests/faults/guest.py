@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from tests.faults import untouched
 from tests.faults.inject import HERE, default_signals, need_namespaces
 from tests.faults.table import Fault
 from tests.vm.outcome import Outcome
+from tests.vm.project import copy_project
 
 DEADLINE = 600.0  # of one command, the build of the default kernel not counted
 
@@ -79,8 +79,7 @@ class GuestBench:
         return self.folder / "data"
 
     def prepare(self) -> None:
-        for name in ("kconfigs", "qemu", "patches", "ci/profiles", "tests/guest"):
-            shutil.copytree(default_paths().project / name, self.project / name)
+        copy_project(self.project)
         for name, variable in (("home", "HOME"), ("tmp", "TMPDIR")):
             (self.folder / name).mkdir()
             self.env[variable] = str(self.folder / name)

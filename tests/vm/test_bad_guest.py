@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.progress import Quiet
 from harness.store import Store
 from tests.vm.conftest import command
 from tests.vm.outcome import Harness, Outcome
+from tests.vm.project import copy_project
 
 pytestmark = pytest.mark.vm
 
@@ -55,10 +55,7 @@ os.execv({argv!r}[0], [*{argv!r}, *words])
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
     """A copy of the project's data, to which tests add suites."""
-    project = tmp_path / "project"
-    for name in ("kconfigs", "qemu", "patches", "ci/profiles", "tests/guest"):
-        shutil.copytree(default_paths().project / name, project / name)
-    return project
+    return copy_project(tmp_path / "project")
 
 
 def add_suite(project: Path, name: str, action: str) -> None:

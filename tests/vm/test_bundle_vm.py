@@ -18,6 +18,7 @@ from harness.paths import default_paths
 from harness.progress import Quiet
 from harness.store import Store
 from tests.vm.outcome import Harness
+from tests.vm.project import copy_project
 
 pytestmark = pytest.mark.vm
 
@@ -36,9 +37,7 @@ PANIC, FAIL = "crashes/test_boom:panics", "crashes/test_boom:fails"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project's data with a suite of its own, which is nowhere else."""
-    project = tmp_path / "project"
-    for name in ("kconfigs", "qemu", "patches", "ci/profiles", "tests/guest"):
-        shutil.copytree(default_paths().project / name, project / name)
+    project = copy_project(tmp_path / "project")
     (project / "tests/guest/crashes").mkdir()
     (project / "tests/guest/crashes/test_boom.sh").write_text(PROGRAM)
     return project

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.suite.attempt import Limits
 from harness.suite.runner import Runner
 from harness.values import Verdict
 from tests.vm.outcome import DEBUG, Harness
+from tests.vm.project import copy_project
 
 pytestmark = pytest.mark.vm
 
@@ -73,9 +73,7 @@ done
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project's data with the suite ``crashes``."""
-    project = tmp_path / "project"
-    for name in ("kconfigs", "qemu", "patches", "ci/profiles", "tests/guest"):
-        shutil.copytree(default_paths().project / name, project / name)
+    project = copy_project(tmp_path / "project")
     suite = project / "tests" / "guest" / "crashes"
     suite.mkdir()
     (suite / "test_crashes.sh").write_text(f'{HEADER}{CRASHES}ktap_main "$@"\n')

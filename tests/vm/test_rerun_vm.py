@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.paths import default_paths
 from tests.vm.outcome import Harness
+from tests.vm.project import copy_project
 
 pytestmark = pytest.mark.vm
 
@@ -36,9 +35,7 @@ ktap_main "$@"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    project = tmp_path / "project"
-    for name in ("kconfigs", "qemu", "patches", "ci/profiles", "tests/guest"):
-        shutil.copytree(default_paths().project / name, project / name)
+    project = copy_project(tmp_path / "project")
     (project / "tests/guest/moody").mkdir()
     (project / "tests/guest/moody/test_moody.sh").write_text(PROGRAM)
     return project

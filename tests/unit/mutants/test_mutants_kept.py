@@ -10,22 +10,14 @@ import msgspec
 import pytest
 
 from harness.mutants.kept import Kept
-from harness.mutants.mutant import Mutant
 from harness.mutants.outcome import Outcome, Record, no_kernel
 from harness.paths import Paths
 from harness.store import Store
 from harness.suite import catalogue
 from harness.suite.catalogue import Selection
-from harness.values import Series, Verdict
+from harness.values import Verdict
+from tests.unit.mutants.example import MUTANT
 
-MUTANT = Mutant(
-    name="broken",
-    title="mm: break it",
-    breaks="swap works",
-    killers=("demo/test_x:two",),
-    survives="",
-    patch=Series(name="broken", title="", revision="", message_id=None, base=None, spec="", patches=(), digest="0"),
-)
 SURVIVED = msgspec.structs.replace(no_kernel(MUTANT, Outcome.SURVIVED, "", seconds=7), run="yesterday", cases=3)
 KILLED = msgspec.structs.replace(SURVIVED, outcome=Outcome.KILLED, case="demo/test_x:two", verdict="FAIL", cases=1)
 PASSING = {f"demo/{name}": Verdict.PASS for name in ("test_x:one", "test_x:two", "test_y:three")}

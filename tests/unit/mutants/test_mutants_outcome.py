@@ -23,16 +23,8 @@ from harness.mutants.outcome import (
     unmutated_case,
 )
 from harness.results.record import case_record, exit_status, run_verdict
-from harness.values import CaseResult, Series, Verdict
-
-MUTANT = Mutant(
-    name="broken",
-    title="mm: break it",
-    breaks="swap works",
-    killers=("demo/test_x:two",),
-    survives="",
-    patch=Series(name="broken", title="", revision="", message_id=None, base=None, spec="", patches=(), digest="0"),
-)
+from harness.values import CaseResult, Verdict
+from tests.unit.mutants.example import MUTANT
 
 
 def result(case: str, verdict: Verdict, reason: str = "", splat: str | None = None) -> CaseResult:
