@@ -252,6 +252,12 @@ class Repository:
             files[path.decode("utf-8", "surrogateescape")] = head.split()[2].decode()
         return files
 
+    def changed(self, old: str, new: str) -> list[str] | None:
+        """The files that differ between two commits: added, removed, of another content or mode; None where objects
+        of one are gone."""
+        done = self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new, check=False)
+        return done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1] if done.returncode == 0 else None
+
     def show(self, commit: str, path: str) -> bytes:
         """The content of one file in a commit. Raises :class:`EnvironmentFailure` where it is not there."""
         return self.git("cat-file", "blob", f"{commit}:{path}", failure=f"{path} is not in commit {commit[:12]}").stdout

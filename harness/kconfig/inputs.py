@@ -28,6 +28,7 @@ SPARSE = (
 _FOLDERS = ("scripts/", "tools/build/", "tools/scripts/")
 _MAKEFILE = re.compile(rf"arch/{SOURCE_ARCHITECTURE}/(?:[^/]+/)?Makefile[^/]*\Z")
 _KIND = "config-inputs"
+_LAST = "refs/harness/config-inputs"  # the commit whose digest was asked for last
 
 
 def decides(path: str) -> bool:
@@ -46,17 +47,37 @@ def digest_of(files: Mapping[str, str]) -> str:
 
 
 def inputs_digest(applied: AppliedSeries, *, store: Store, progress: Progress) -> str:
-    """The digest of what decides a configuration in a commit; kept by tree, so that git lists each tree once."""
+    """The digest of what decides a configuration in a commit; kept by tree, so that git lists each tree once.
+
+    A tree that differs from the one asked for last in other files alone is not listed: this is every edit of a ``.c``.
+    """
 
     def make(_: object) -> dict[str, str]:
         progress.update("reading the tree's Kconfig")
-        files = Repository(applied.tree.repository).ls_tree(applied.commit)
-        if "Kconfig" not in files or "Makefile" not in files:
-            raise not_a_kernel(applied)
-        return {"digest": digest_of(files)}
+        repository = Repository(applied.tree.repository)
+        digest = _unchanged(repository, applied.commit, store) or _listed(repository, applied)
+        repository.set_ref(_LAST, applied.commit)
+        return {"digest": digest}
 
     entry, _ = store.obtain(_KIND, applied.tree_id, make, progress=progress)
     return str(entry.meta["digest"])
+
+
+def _unchanged(repository: Repository, commit: str, store: Store) -> str | None:
+    """The digest of the commit asked for last, where no file that decides differs from it."""
+    last = repository.resolve(_LAST)
+    entry = store.find(_KIND, repository.tree_id(last)) if last is not None else None
+    changed = repository.changed(last, commit) if last is not None and entry is not None else None
+    if entry is None or changed is None or any(map(decides, changed)):
+        return None
+    return str(entry.meta["digest"])
+
+
+def _listed(repository: Repository, applied: AppliedSeries) -> str:
+    files = repository.ls_tree(applied.commit)
+    if "Kconfig" not in files or "Makefile" not in files:
+        raise not_a_kernel(applied)
+    return digest_of(files)
 
 
 def not_a_kernel(applied: AppliedSeries) -> HarnessError:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import BuildError, UserError
+from harness.repository import Repository
 
 if TYPE_CHECKING:
     from tests.unit.build.conftest import Bench
@@ -55,6 +57,44 @@ def test_a_change_beside_kconfig_runs_nothing(bench: Bench) -> None:
     first = bench.configure(bench.commit())
     second = bench.configure(bench.commit({"mm/page_alloc.c": ": changed\n"}))
     assert first == second and runs(bench) == 1
+
+
+def test_a_tree_is_listed_again_only_where_kconfig_may_have_changed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+    real = Repository.ls_tree
+
+    def ls_tree(self: Repository, commit: str) -> dict[str, str]:
+        listed.append(commit)
+        return real(self, commit)
+
+    monkeypatch.setattr(Repository, "ls_tree", ls_tree)
+    commits = [
+        bench.commit({path: f"# {path}\n"}) for path in ("mm/a.c", "mm/b.c", "scripts/c", "mm/d.c", "mm/Kconfig")
+    ]
+    for applied in commits:
+        bench.configure(applied)
+    assert listed == [commits[0].commit, commits[2].commit, commits[4].commit]
+
+
+def test_the_tree_that_was_asked_for_last_may_be_damaged_or_lose_its_entry(bench: Bench) -> None:
+    first = bench.commit()
+    bench.configure(first)
+    shutil.rmtree(bench.store.path("config-inputs", first.tree_id))
+    second = bench.commit({"mm/a.c": ": changed\n"})
+    bench.configure(second)
+    folder = bench.repository.git("rev-parse", f"{second.commit}:mm").text.strip()
+    third = bench.commit({"mm/a.c": ": changed again\n"})
+    (bench.repository.path / "objects" / folder[:2] / folder[2:]).unlink()
+    bench.configure(third)
+    assert runs(bench) == 1
+
+
+def test_a_tree_that_stops_to_be_a_kernel(bench: Bench) -> None:
+    bench.configure(bench.commit())
+    with pytest.raises(BuildError, match="not a Linux kernel tree"):
+        bench.configure(bench.commit({"Makefile": None}))
 
 
 @pytest.mark.parametrize("path", ["Kconfig", "drivers/x/Kconfig.y", "Makefile", "scripts/x", "arch/x86/Makefile"])
