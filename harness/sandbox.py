@@ -54,7 +54,8 @@ WARNING = (
 
 _FIX = (
     "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; "
-    "in a container: --privileged, or a --security-opt for each of seccomp, apparmor and systempaths (=unconfined)"
+    "in a container: --privileged, or a --security-opt for each of seccomp, apparmor and systempaths (=unconfined); "
+    "in a chroot there are none (user_namespaces(7)): use a container"
 )
 
 
