@@ -10,11 +10,13 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -152,6 +154,18 @@ def make_folder(folder: Path) -> Path:
             hint="choose another one with --cache-dir and --data-dir (HARNESS_CACHE, HARNESS_DATA)",
         ) from reason
     return folder
+
+
+def open_regular(file: Path) -> BinaryIO:
+    """A file for reading, where others may have put something there that a reader would wait for (a named pipe).
+
+    Raises :class:`OSError` for what is no regular file.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(file))
+    return open(descriptor, "rb")
 
 
 def drop_old(parent: Path, *, keep: int) -> None:

@@ -18,7 +18,7 @@ from harness.bundle.plain import plain_circumstances, plain_value, plainly
 from harness.display import plain_json, printable
 from harness.errors import UserError, nearest
 from harness.guest.plan import command_line
-from harness.paths import Paths
+from harness.paths import Paths, open_regular
 from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
 from harness.results.record import Manifest, Results, fingerprint
@@ -176,8 +176,9 @@ def _ran(guest: Path, case: str) -> bool:
     if not case:
         return True
     try:
-        with open(guest / "console.log", errors="replace") as stream:
-            return any((mark := case_mark(line)) is not None and mark[1] == case for line in stream)
+        with open_regular(guest / "console.log") as stream:
+            marks = (case_mark(line.decode("utf-8", "replace")) for line in stream)
+            return any(mark is not None and mark[1] == case for mark in marks)
     except OSError:
         return False
 
@@ -192,7 +193,8 @@ def _machine(manifest: Manifest, folder: RunFolder) -> tuple[str, int | None]:
     if not argv:
         return "", None
     try:
-        config = (folder.path / names.CONFIG).read_text("utf-8", "replace")
+        with open_regular(folder.path / names.CONFIG) as stream:
+            config = stream.read().decode("utf-8", "replace")
         words = argv[argv.index("-append") + 1].split()
         ours = command_line("", accel=Accel(manifest.decides["accel"]), config=config).split()
         memory = int(argv[argv.index("-m") + 1].partition(",")[0].removesuffix("M"))

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.display import printable
 from harness.errors import UserError
+from harness.paths import open_regular
 from harness.splat import case_mark
 
 _STAMP_ENDS = "] "
@@ -27,7 +29,7 @@ class Span:
 def read(file: Path) -> Iterator[str]:
     """The lines, safe for a terminal whatever was written there. Raises :class:`UserError` where there is no file."""
     try:
-        with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
+        with io.TextIOWrapper(open_regular(file), encoding="utf-8", errors="replace", newline="\n") as stream:
             while line := stream.readline(_LONGEST):
                 yield printable(line.rstrip("\n"), limit=_LONGEST)
     except OSError as reason:

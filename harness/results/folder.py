@@ -29,7 +29,7 @@ import msgspec
 
 from harness.display import plain_json
 from harness.errors import UserError, nearest
-from harness.paths import Paths, make_dated_folder, make_folder
+from harness.paths import Paths, make_dated_folder, make_folder, open_regular
 from harness.results import older
 from harness.results.junit import junit
 from harness.results.record import MANIFEST_VERSION, RESULTS_VERSION, Manifest, Results
@@ -161,7 +161,8 @@ class _Versioned(msgspec.Struct):
 
 def _read(file: Path, kind: type[_T], newest: int) -> _T:
     try:
-        text = file.read_bytes()
+        with open_regular(file) as stream:
+            text = stream.read()
         version = msgspec.json.decode(text, type=_Versioned).version
         if version > newest:
             raise UserError(
