@@ -61,14 +61,21 @@ unplug() {
 	wait_for 30 host_has_it_not
 }
 
-# A device is gone before the kernel hears of it, by the slot's control register (PCIe 6.0, 7.5.3.10): with power
-# controller and power indicator off QEMU takes the device out (hw/pci/pcie.c); without interrupts of hot-plug the kernel
-# does not see that state. As the register is put back, it is told that the card is not present.
+# A device is gone before the kernel hears of it, by the slot's control register (PCIe 6.0, 7.5.3.10): when power
+# controller and power indicator are both off from then on, QEMU takes the device out (hw/pci/pcie.c); without interrupts
+# of hot-plug the kernel does not see that state. As the register is put back, it is told that the card is not present.
+# The indicator is on then, as of a card in use (after the boot it is off, or it blinks): see slot_is_off.
 vanish() {
 	defer plug_again
-	hotplug_control=$(($(pciconfig "$port" express 0x18.w)))
+	hotplug_control=$(($(pciconfig "$port" express 0x18.w) & ~0x300 | 0x100))
 	pciconfig "$port" express 0x18.w $(((hotplug_control | 0x700) & ~0x20))
 	wait_for 10 host_has_it_not
+}
+
+# The kernel switches the slot of a device that is gone off: power, a second's wait, then the indicator (drivers/pci/
+# hotplug/pciehp_ctrl.c, remove_board). A device that is plugged in before is taken out by QEMU when the indicator goes off.
+slot_is_off() {
+	[ $(($(pciconfig "$port" express 0x18.w) & 0x700)) -eq $((0x700)) ]
 }
 
 kernel_is_told() {
@@ -79,10 +86,14 @@ pull() {
 	vanish
 	kernel_is_told
 	wait_for 60 memdev_is_gone
+	wait_for 30 slot_is_off
 }
 
-# Another device is in its place by then.
+# Another device is in its place by then. Not in a slot with a power controller: the kernel switches it off (slot_is_off),
+# and QEMU takes the new device out, too.
 swap() {
+	[ $(($(pciconfig "$port" express 0x14) & 2)) -eq 0 ] ||
+		skip "QEMU takes a device that is in a slot as its power goes off out of it, the new one too (hw/pci/pcie.c)"
 	hotplug_before=$(stat -c %i "$cxl/$memdev/")
 	vanish
 	must plug "$device"
