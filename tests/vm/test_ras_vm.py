@@ -37,6 +37,12 @@ def test_a_device_goes_and_comes_back(harness: Harness) -> None:
     assert "until the next reboot" in limit
 
 
+def test_a_device_is_pulled_and_comes_back(harness: Harness) -> None:
+    """It once was plugged in while the kernel was still switching the slot off, and QEMU took it out again."""
+    outcome = harness("run", "--topology", "mixed", *suites("hotplug/test_pull:committed_ram_region"))
+    assert outcome.status == 0, outcome.why
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("topology", ["mixed", "dcd", "switch-4"])
 def test_everything_on_a_kernel_with_trace_events(harness: Harness, topology: str) -> None:

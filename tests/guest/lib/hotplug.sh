@@ -75,7 +75,7 @@ vanish() {
 # The kernel switches the slot of a device that is gone off: power, a second's wait, then the indicator (drivers/pci/
 # hotplug/pciehp_ctrl.c, remove_board). A device that is plugged in before is taken out by QEMU when the indicator goes off.
 slot_is_off() {
-	[ $(($(pciconfig "$port" express 0x18.w) & 0x700)) -eq $((0x700)) ]
+	[ $(($(pciconfig "$port" express 0x18.w) & 0x300)) -eq $((0x300)) ]
 }
 
 kernel_is_told() {
@@ -89,8 +89,8 @@ pull() {
 	wait_for 30 slot_is_off
 }
 
-# Another device is in its place by then. Not in a slot with a power controller: the kernel switches it off (slot_is_off),
-# and QEMU takes the new device out, too.
+# Another device is in its place by then. Not in a slot with a power controller (a root port; a switch's port has none): the
+# kernel switches it off (slot_is_off), and QEMU takes the new device out, too.
 swap() {
 	[ $(($(pciconfig "$port" express 0x14) & 2)) -eq 0 ] ||
 		skip "QEMU takes a device that is in a slot as its power goes off out of it, the new one too (hw/pci/pcie.c)"
