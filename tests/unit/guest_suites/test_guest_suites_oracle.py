@@ -13,7 +13,7 @@ from harness import process
 
 HELPERS = Path(__file__).parents[2] / "guest" / "helpers"
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wstrict-prototypes")
-FIRST, BLOCK = 0x100, 64  # PFN of the node's block, its pages
+BLOCK = 64  # pages of the node's memory block, its fourth
 BUDDY, SLAB, ANON, PGTABLE, NOPAGE, RESERVED = (1 << bit for bit in (10, 7, 12, 26, 20, 32))
 
 DIRECT = ["get_page_from_freelist", "__alloc_pages_noprof", "zswap_store_direct", "zswap_store", "swap_writepage"]
@@ -25,7 +25,7 @@ RECLAIM_FOR_SLAB = ["__alloc_pages_noprof", "zswap_store", "shrink_folio_list", 
 
 @dataclass
 class Node:
-    """What the kernel says of a node of 64 pages; ``used`` are flags of the pages that are not free."""
+    """What the kernel says of a node of one block; ``used`` are flags of the pages that are not free."""
 
     used: list[int] = field(default_factory=list)
     stacks: list[tuple[int, list[str]]] | None = None  # order, functions; None: no page_owner
@@ -33,13 +33,15 @@ class Node:
     managed: int = BLOCK
     free: int | None = None
     vmstat: str = "nr_anon_pages 0\n"
+    block: int = BLOCK
 
     def write(self, root: Path) -> None:
         flags = self.used + [0] * self.pcp
-        flags += [BUDDY] * (BLOCK - len(flags))
+        flags += [BUDDY] * (self.block - len(flags))
+        first = 4 * self.block
         free = sum(bool(word & BUDDY) for word in flags) if self.free is None else self.free
         for name, text in {
-            "sys/devices/system/memory/block_size_bytes": f"{BLOCK * 4096:x}\n",
+            "sys/devices/system/memory/block_size_bytes": f"{self.block * 4096:x}\n",
             "sys/devices/system/node/node1/memory4/state": "online\n",
             "sys/devices/system/node/node1/memory5/state": "offline\n",
             "sys/devices/system/node/node1/vmstat": self.vmstat,
@@ -50,22 +52,22 @@ class Node:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        (root / "proc/kpageflags").write_bytes(struct.pack(f"{FIRST + BLOCK}Q", *[SLAB] * FIRST, *flags))
-        (root / "proc/kpagecount").write_bytes(bytes(8 * (FIRST + BLOCK)))
+        (root / "proc/kpageflags").write_bytes(struct.pack(f"{first + self.block}Q", *[SLAB] * first, *flags))
+        (root / "proc/kpagecount").write_bytes(bytes(8 * (first + self.block)))
         if self.stacks is not None:
             path = root / "sys/kernel/debug/page_owner"
             path.parent.mkdir(parents=True)
-            path.write_text("".join(self.records(self.stacks)))
+            path.write_text("".join(self.records(first, first + self.block, self.stacks)))
 
     @staticmethod
-    def records(stacks: list[tuple[int, list[str]]]) -> list[str]:
+    def records(first: int, end: int, stacks: list[tuple[int, list[str]]]) -> list[str]:
         """As print_page_owner() in mm/page_owner.c writes them; one before and one after the node are another's."""
-        places = [(0x80, 0, FAULT)]
-        at = FIRST
+        places = [(first // 2, 0, FAULT)]
+        at = first
         for order, stack in stacks:
             places.append((at, order, stack))
             at += 1 << order
-        places.append((FIRST + BLOCK, 0, FAULT))
+        places.append((end, 0, FAULT))
         return [
             f"Page allocated via order {order}, mask 0x140cca(GFP_HIGHUSER), pid 7, tgid 7 (cat), ts 123 ns\n"
             f"PFN {pfn:#x} type Movable Block 2 type Movable Flags 0x8(uptodate)\n"
@@ -147,6 +149,26 @@ def test_the_verdict_says_how_much(helpers: Path, tmp_path: Path) -> None:
     assert judged(helpers, tmp_path, node, "-o", "zswap_")[1].splitlines()[-1] == (
         "node=1 by=page_owner used=4 owner=3 foreign=1 reserved=0 pcp=2 free=58"
     )
+
+
+def test_a_look_ends_when_it_has_found_enough(helpers: Path, tmp_path: Path) -> None:
+    own, foreign = [(0, DIRECT)] * 100, [(0, FAULT)] * 2100
+    node = Node(used=[0] * 100 + [ANON] * 2100, stacks=own + foreign, managed=4096, block=4096)
+    status, text = judged(helpers, tmp_path, node, "-o", "zswap_")
+    assert status == 1
+    assert "foreign: after 2048 allocations page_owner was not read further" in text
+    assert "disagree" not in text
+    assert "foreign: 2100 pages of type anonymous" in text
+    assert " used=2200 owner=100 foreign=2048 " in text
+
+
+def test_the_owners_pages_are_all_looked_at(helpers: Path, tmp_path: Path) -> None:
+    own = Node(used=[0] * 3000, stacks=[(0, DIRECT)] * 3000, managed=4096, block=4096)
+    status, text = judged(helpers, tmp_path / "own", own, "-o", "zswap_")
+    assert (status, " owner=3000 foreign=0 " in text) == (0, True)
+    last = Node(used=[0] * 3001, stacks=[(0, DIRECT)] * 3000 + [(0, FAULT)], managed=4096, block=4096)
+    status, text = judged(helpers, tmp_path / "last", last, "-o", "zswap_")
+    assert (status, " owner=3000 foreign=1 " in text) == (1, True)
 
 
 def test_the_owners_limit_from_a_file(helpers: Path, tmp_path: Path) -> None:
