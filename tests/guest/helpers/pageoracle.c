@@ -163,6 +163,18 @@ static void free_scan(struct scan *scan)
 	memset(scan, 0, sizeof(*scan));
 }
 
+/*
+ * The kernel has a buffer of the size asked for; one of a page costs half as much again where slab objects are poisoned. A
+ * record that does not fit is ENOMEM and does not move the offset.
+ */
+static ssize_t read_records(char *text, size_t room)
+{
+	enum { MOST_RECORDS = 2048 };
+	ssize_t got = read(page_owner, text, room < MOST_RECORDS ? room : MOST_RECORDS);
+
+	return got < 0 && errno == ENOMEM ? read(page_owner, text, room) : got;
+}
+
 /* A read() of the real file gives one record and searches from the PFN that the offset is. */
 static void scan_from(struct scan *scan, const struct ranges *ranges, off_t pfn)
 {
@@ -173,7 +185,7 @@ static void scan_from(struct scan *scan, const struct ranges *ranges, off_t pfn)
 
 	if (lseek(page_owner, *state_root ? 0 : pfn, SEEK_SET) < 0)
 		die_errno("seeking in page_owner (it can since Linux 6.0)");
-	while (more && (got = read(page_owner, text + have, sizeof(text) - have - 1)) > 0) {
+	while (more && !stopped && (got = read_records(text + have, sizeof(text) - have - 1)) > 0) {
 		char *record = text, *end;
 
 		have += (size_t)got;
@@ -403,6 +415,7 @@ static unsigned int watch(struct scan *scan, long *allocations)
 		last = now;
 		nap(25);
 	}
+	stopped = 0; /* a glance is cut short by it, for the looks that follow are whole */
 	*allocations = allocations_on(options.node) - before;
 	if (*allocations && !owner_is_active()) {
 		printf("numastat: %ld allocations on the node while it was watched\n", *allocations);

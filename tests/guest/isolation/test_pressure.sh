@@ -26,7 +26,7 @@ case_sees_anonymous() {
 }
 
 case_sees_huge_pages() {
-	no_room 24
+	no_room 2
 	pressed huge "large folio" 8 128M
 }
 

@@ -18,7 +18,7 @@ setup_program() {
 }
 
 case_swapping() {
-	no_room 24
+	no_room 2
 	watch
 	pattern_start -s 40M
 	ask fill
@@ -30,14 +30,14 @@ case_swapping() {
 
 # A huge page that the ordinary node still has comes from there, whatever its watermarks.
 case_huge_pages() {
-	no_room 24
+	no_room 2
 	isolated pressure huge
 }
 
 case_out_of_memory() {
 	swapoff "$isolation_disk"
 	defer swapon "$isolation_disk"
-	no_room 24
+	no_room 2
 	expect_splat 'invoked oom-killer'
 	watch
 	status=0

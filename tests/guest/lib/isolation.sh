@@ -98,36 +98,38 @@ isolation_tighten() {
 	need_file /proc/sys/vm/nr_hugepages "this kernel has no hugetlb pages to fill nodes with (CONFIG_HUGETLBFS)"
 	set_until_end 3000 /proc/sys/vm/watermark_scale_factor
 	isolation_tight=yes
-	isolation_fill_all 4096
+	isolation_fill_all low 4096
 }
 
-# isolation_fill_all KIB [WATERMARK]: see isolation_fill; KIB above that watermark (default low; 0: nothing)
+# isolation_fill_all WATERMARK KIB: see isolation_fill; KIB above that watermark (min or low)
 isolation_fill_all() {
 	isolation_at=0
 	while [ "$isolation_at" -lt 64 ]; do
 		if [ "$isolation_at" -ne "$node" ] && node_is has_memory "$isolation_at"; then
-			low=0
-			[ $# -gt 1 ] || isolation_low "$isolation_at"
-			isolation_fill "$isolation_at" $((low + $1))
+			isolation_watermark "$isolation_at" "$1"
+			isolation_fill "$isolation_at" $((watermark + $2))
 		fi
 		isolation_at=$((isolation_at + 1))
 	done
 }
 
-# no_room MIB: memory is short for real, with MIB left on each ordinary node: until the end of the case
+# no_room MIB: memory is short for real, with MIB left above the min watermark of each ordinary node, below which nobody but
+# reclaim gets a page: until the end of the case. KASAN keeps what was freed for a while, and makes all objects larger.
 no_room() {
 	set_until_end 10 /proc/sys/vm/watermark_scale_factor
 	isolation_tight=
-	isolation_fill_all $(($1 << 10)) 0
+	isolation_room=$1
+	! zcat /proc/config.gz 2>/dev/null | grep -qx CONFIG_KASAN=y || isolation_room=$(($1 + 16))
+	isolation_fill_all min $((isolation_room << 10))
 }
 
-# isolation_low NODE: $low are the KiB of its low watermarks
-isolation_low() {
-	low=0 isolation_here=
+# isolation_watermark NODE WATERMARK: $watermark are the KiB of its watermarks of that name, min or low
+isolation_watermark() {
+	watermark=0 isolation_here=
 	while read -r isolation_word isolation_number isolation_rest; do
 		case $isolation_word in
 		Node) isolation_here=${isolation_number%,} ;;
-		low) [ "$isolation_here" != "$1" ] || low=$((low + isolation_number * 4)) ;;
+		"$2") [ "$isolation_here" != "$1" ] || watermark=$((watermark + isolation_number * 4)) ;;
 		esac
 	done </proc/zoneinfo
 }
@@ -145,7 +147,7 @@ isolation_fill() {
 # watch [OPTIONS]: have pageoracle watch $node until `judge`
 # shellcheck disable=SC2120 # other files give it options
 watch() {
-	[ -z "${isolation_tight-}" ] || isolation_fill_all 4096
+	[ -z "${isolation_tight-}" ] || isolation_fill_all low 4096
 	isolation_count=$((${isolation_count:-0} + 1))
 	isolation_log=$KTAP_TMP/watch.${ktap_case:-program}.$isolation_count
 	pageoracle -w "$@" "$node" >"$isolation_log" 2>&1 &
