@@ -102,7 +102,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is known of a target. ``absent`` is why a tree may do without it, ``config`` lines as in a ``config``.
 
     ``timeouts`` maps programs (shell patterns) to seconds; ``memory_mib`` is what the guest needs at least;
-    ``swap`` are the programs (shell patterns) that are run with swap on.
+    ``swap`` are the programs (shell patterns) that are run with swap on, ``zswap`` those run with zswap enabled.
     """
 
     summary: str = ""
@@ -112,6 +112,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: Split | None = None
     timeouts: dict[str, float] = {}
     swap: tuple[str, ...] = ()
+    zswap: tuple[str, ...] = ()
     fail: tuple[Failure, ...] = ()
     skip: tuple[Skip, ...] = ()
     splat: tuple[ExpectedSplat, ...] = ()
@@ -128,9 +129,12 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The splats that a program provokes, as regular expressions."""
         return tuple(one.pattern for one in self.splat if fnmatchcase(program, one.program) and one.when.holds(now))
 
-    def swaps(self, program: str) -> bool:
-        """Whether a program is run with swap on."""
-        return any(fnmatchcase(program, pattern) for pattern in self.swap)
+    def surroundings(self, program: str) -> tuple[str, ...]:
+        """The options of ``guest/run.sh`` for what a program takes for granted: swap (``-w``), zswap (``-z``)."""
+        wanted = {"-w": self.swap, "-z": self.zswap}
+        return tuple(
+            option for option, names in wanted.items() if any(fnmatchcase(program, pattern) for pattern in names)
+        )
 
     def timeout(self, program: str) -> float | None:
         """A program's own deadline in seconds, where it has one."""

@@ -1,17 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# run.sh [-w] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
+# run.sh [-w] [-z] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
 #
 # Runs a program of the kernel's selftests in its target's folder, in a copy-on-write view of what was packed, since some
 # write beside themselves. NAME (suite/program:case) marks its begin and end in the kernel log. Each -s puts a stand-in
 # in the place of a FILE that the program starts, which skips with REASON where its ARGUMENTS match the shell pattern.
-# With -w the guest's swap disk (HARNESS_SWAP) is on while the program runs.
+# With -w the guest's swap disk (HARNESS_SWAP) is on while the program runs, with -z zswap, where the kernel has it.
 # Exit status: the program's; 126 where it cannot be started.
 here=${0%/*}
 base=${KSELFTEST_RUN:-/run/harness/kselftest}
 kmsg=${KTAP_KMSG:-/dev/kmsg}
 tainted=${KTAP_TAINTED:-/proc/sys/kernel/tainted}
-skips='' disk=''
+enabled=${KSELFTEST_ZSWAP:-/sys/module/zswap/parameters/enabled}
+skips='' disk='' zswap=''
 
 cannot() {
 	echo "kselftest: $1" >&2
@@ -58,16 +59,21 @@ swap_on() {
 	{ mkswap "$disk" >/dev/null && swapon "$disk"; } || cannot "no swap on $disk"
 }
 
-while getopts s:w option; do
+zswap_on() {
+	{ zswap=$(cat "$enabled") && echo Y >"$enabled"; } || cannot "zswap cannot be enabled"
+}
+
+while getopts s:wz option; do
 	case $option in
 	s) skips="$skips$OPTARG
 " ;;
 	w) disk=${HARNESS_SWAP:-/dev/harness/swap} ;;
+	z) [ ! -e "$enabled" ] || zswap=wanted ;;
 	*) exit 126 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 3 ] || cannot "usage: run.sh [-w] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
+[ $# -ge 3 ] || cannot "usage: run.sh [-w] [-z] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
 name=$1 target=$2
 shift 2
 
@@ -90,8 +96,10 @@ export PATH LD_LIBRARY_PATH
 [ ! -e "$here/lib/line-buffered.so" ] || export LD_PRELOAD="$here/lib/line-buffered.so"
 unset KTAP_PROGRAM
 [ -z "$disk" ] || swap_on
+[ -z "$zswap" ] || zswap_on
 "$@" </dev/null
 status=$?
+[ -z "$zswap" ] || echo "$zswap" >"$enabled" || echo "kselftest: zswap is not as it was"
 [ -z "$disk" ] || swapoff "$disk" || echo "kselftest: swap on $disk does not end" >&2
 mark end
 exit $status

@@ -147,7 +147,8 @@ def test_options_are_optional_and_leave_the_profile_its_own(tmp_path: Path) -> N
     assert fragment({"mm": {"GUP_TEST": "y"}}, {"mm": Known()}, asked={"GUP_TEST": "y"}) is None
 
 
-def test_swap_is_on_where_a_program_wants_it(mm: BuiltTarget) -> None:
-    programs = chosen(mm, Known(split=SPLIT, swap=("c*",)))
-    assert "-w" in programs["cow"].words[: programs["cow"].words.index("mm")]
-    assert "-w" not in programs["thp"].words
+def test_swap_and_zswap_are_on_where_a_program_wants_them(mm: BuiltTarget) -> None:
+    programs = chosen(mm, Known(split=SPLIT, swap=("c*",), zswap=("co*",)))
+    words = programs["cow"].words
+    assert words[words.index("mm") - 3 : words.index("mm") - 1] == ("-w", "-z")
+    assert not {"-w", "-z"} & set(programs["thp"].words)

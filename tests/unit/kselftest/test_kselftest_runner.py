@@ -28,7 +28,7 @@ def write(path: Path, text: str) -> None:
 
 
 def run(here: Path, *words: str) -> Completed:
-    files = {"KTAP_KMSG": "kmsg", "KTAP_TAINTED": "tainted", "HARNESS_SWAP": "no disk"}
+    files = {"KTAP_KMSG": "kmsg", "KTAP_TAINTED": "tainted", "HARNESS_SWAP": "no disk", "KSELFTEST_ZSWAP": "enabled"}
     env = {"KSELFTEST_HERE": str(here), **{name: str(here / file) for name, file in files.items()}}
     return process.run(["sh", GUEST_FILES / "run.sh", *words], deadline=20, check=False, env=env)
 
@@ -83,3 +83,13 @@ def test_a_stand_in_skips_what_matches_and_is_the_real_one_otherwise(here: Path)
     done = run(here, NAME, "demo", "./slow", "-s", "2")
     assert done.text == "the real one: -s 2\n"
     assert not (here / "demo" / "gone").exists()
+
+
+def test_zswap_is_on_for_a_program_and_then_as_it_was(here: Path) -> None:
+    write(here / "demo" / "prog", f"cat {here}/enabled")
+    (here / "enabled").write_text("N\n")
+    assert run(here, "-z", NAME, "demo", "./prog").text == "Y\n"
+    assert (here / "enabled").read_text() == "N\n"
+    (here / "enabled").unlink()  # a kernel without zswap: the program itself tells
+    done = run(here, "-z", NAME, "demo", "./prog")
+    assert done.returncode == 1 and not (here / "enabled").exists()
