@@ -146,16 +146,49 @@ case_injections_the_host_refuses() {
 	expect_poison 0x7000 128 Internal
 }
 
-# A list holds so many records (QEMU: 256); more than that and it says that some are missing, since when.
-case_list_overflow() {
+# poison_many COUNT: so many lines, each on a page of its own
+poison_many() {
 	size=0
-	defer poison_clear_all "$memdev" $((0x200000)) $((300 * 4096))
-	while [ "$size" -lt 300 ]; do
+	defer poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096))
+	while [ "$size" -lt "$1" ]; do
 		inject cxl-inject-poison "\"start\": $((0x200000 + size * 4096)), \"length\": 64"
 		size=$((size + 1))
 	done
 	poison_list
-	note "$events records of 300"
+	note "$events records of $1"
+}
+
+# all_cleared COUNT: the list is empty then, and takes a record again
+all_cleared() {
+	poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096))
+	poison_list
+	expect_eq "$events" 0 "records after all were cleared"
+	poison 0x1000
+	poison_list
+	event_at 1
+	expect_poison 0x1000 64 Internal
+}
+
+# $fits: so many records fit in one answer of the mailbox, behind a header of 32 bytes (CXL 3.1, 8.2.9.9.4.1)
+poison_that_fits() {
+	read_value payload "$cxl/$memdev/payload_max"
+	fits=$(((payload - 32) / 16))
+}
+
+case_list_of_a_whole_answer() {
+	poison_that_fits
+	[ "$fits" -le 256 ] || fits=256
+	poison_many "$fits"
+	expect_eq "$events" "$fits" "records of a list"
+	all_cleared "$fits"
+}
+
+# A list holds so many records (QEMU: 256); more than that and it says that some are missing, since when.
+case_list_overflow() {
+	poison_that_fits
+	[ "$fits" -ge 256 ] ||
+		skip "QEMU (11.1) ends at the listing of more than the $fits records of one answer, below the 256 that overflow (hw/cxl/cxl-mailbox-utils.c, cmd_media_get_poison_list)"
+	poison_many 300
 	expect_lt "$events" 300 "records that a list holds"
 	expect_ge "$events" 128 "records that a list holds"
 	event_at "$events"
@@ -166,13 +199,7 @@ case_list_overflow() {
 	date=$(date +%s)
 	expect_ge $((value / 1000000000)) $((date - 600)) "the time of the overflow"
 	expect_le $((value / 1000000000)) $((date + 2)) "the time of the overflow"
-	poison_clear_all "$memdev" $((0x200000)) $((300 * 4096))
-	poison_list
-	expect_eq "$events" 0 "records after all were cleared"
-	poison 0x1000
-	poison_list
-	event_at 1
-	expect_poison 0x1000 64 Internal
+	all_cleared 300
 }
 
 # in_region KIND: a record inside a region names it, and where it is in the system's memory; one beside it does not

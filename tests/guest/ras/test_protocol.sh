@@ -192,11 +192,23 @@ recovery_is_over() {
 	grep -q 'AER: device recovery' "$KTAP_TMP/log"
 }
 
+# A limit of kernels up to 6.12 at least, heard of with lockdep: pcie_do_recovery() calls cxl_error_detected(), which locks
+# the memory device, under pci_bus_sem; devm_cxl_port_enumerate_dports() takes that one in the probe of the memory device.
+known_lock_order() {
+	grep -A 8 'possible circular locking dependency' "$KTAP_TMP/log" >"$KTAP_TMP/lock_order" || return 0
+	grep -q 'cxl_memdev_key.* at: cxl_error_detected+' "$KTAP_TMP/lock_order" ||
+		fail "a lock order that is not the known one: $(tail -n 5 "$KTAP_TMP/lock_order")"
+	grep -q '(pci_bus_sem)' "$KTAP_TMP/lock_order" ||
+		fail "a lock order that is not the known one: $(tail -n 5 "$KTAP_TMP/lock_order")"
+	note "kernel limit: cxl_error_detected() locks $memdev under pci_bus_sem, against the order of its probe"
+}
+
 # recovered: wait until the device is as before. $limit is what the kernel could not do itself: cxl_slot_reset() attaches
 # the driver again while the work that its own removal has begun is still to be done (detach_work in drivers/cxl/mem.c
 # and core/memdev.c), so that the probe is refused (EBUSY), or what it made is undone at once.
 recovered() {
 	wait_for 30 recovery_is_over
+	known_lock_order
 	limit='' recovered_tries=0
 	sleep 1 # for that work
 	until is_back; do
@@ -208,6 +220,14 @@ recovered() {
 		fi
 		[ "$recovered_tries" -lt 60 ] || fail "$limit, and cannot be bound by hand: $outcome"
 		sleep 0.2
+	done
+}
+
+# internal_errors_are_heard: again, after a recovery that put the registers back (pci_restore_state() in cxl_slot_reset())
+internal_errors_are_heard() {
+	for heard_register in "$uncorrectable_severity" "$uncorrectable_mask"; do
+		register "$heard_register"
+		register "$heard_register" $((value & ~uncorrectable_internal))
 	done
 }
 
@@ -224,6 +244,10 @@ uncorrectable() {
 	done
 	[ -z "$traced" ] || trace_clear
 	log_mark
+	if [ -e /proc/lockdep ] && [ -z "${lockdep_announced:-}" ]; then
+		expect_splat 'possible circular locking dependency detected' # known_lock_order
+		lockdep_announced=1
+	fi
 	inject cxl-inject-uncorrectable-errors "\"errors\": [$errors]"
 }
 
@@ -271,6 +295,7 @@ case_uncorrectable_error_types() {
 	types=$reply
 	for type in $types; do
 		words_of "uncorrectable:$type"
+		internal_errors_are_heard
 		uncorrectable "$type"
 		trace_wait 1 cxl_aer_uncorrectable_error
 		event_at 1
@@ -297,6 +322,7 @@ case_uncorrectable_errors_together() {
 	defer write_file 0 "$trace/options/fields"
 	fields=$(grep -o 'header_log=.*' "$trace/trace") || fail "no header_log in: $(cat "$trace/trace")"
 	note "$fields"
+	case $fields in *INVALID-SIZE*) return 0 ;; esac # a kernel that prints no array (print_fields() in kernel/trace/)
 	# little-endian numbers from 0x100 on, byte by byte
 	expect_match "$fields" '*00,01,00,00,01,01,00,00,02,01,00,00*0f,01,00,00*' "the header of the first error"
 }
