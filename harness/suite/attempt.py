@@ -257,6 +257,7 @@ class Attempt:
         A crashed guest that will be replaced is not asked to end anything.
         """
         self.spoilt = why
+        late = self._judge.running  # while it is looked at, the guest may end this case and begin another
         alive = self._machine.alive
         why = self._looked_at(why) if alive else why
         alive = alive and self._machine.alive
@@ -265,7 +266,10 @@ class Attempt:
         self._ended, self.stuck = True, self._thread.is_alive()
         yield from self._settle()
         now = time.monotonic()
-        yield from self._judge.overdue(why, now) if alive else self._judge.lost(f"the guest is gone, and {why}", now)
+        if alive:
+            yield from self._judge.overdue(why, now, case=late)
+        else:
+            yield from self._judge.lost(f"the guest is gone, and {why}", now, case=late)
 
     def _tell_dropped(self) -> None:
         dropped, self._dropped = self._dropped, 0
@@ -305,10 +309,11 @@ class Attempt:
             if not isinstance(end.error, HarnessError):
                 raise end.error
             self.spoilt = why = end.error.message
+            late = self._judge.running
             if self._machine.alive:
                 why = self._looked_at(why)
                 yield from self._settle()
-            yield from self._judge.lost(why, time.monotonic())
+            yield from self._judge.lost(why, time.monotonic(), case=late)
             return
         result = end.result
         if result is None or result.exit_status is None:

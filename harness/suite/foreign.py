@@ -128,12 +128,12 @@ class ForeignJudge:
         verdict, reason = self._whole(status, problems, errors)
         return self._results(verdict, reason, now, errors)
 
-    def overdue(self, reason: str, now: float) -> list[CaseResult]:
-        """The program is over its deadline."""
+    def overdue(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
+        """The program is over its deadline, whatever ``case`` was running."""
         return self._results(Verdict.TIMEOUT, f"{reason}{self._how_far()}", now, ())
 
-    def lost(self, reason: str, now: float) -> list[CaseResult]:
-        """The guest or the way to it is gone."""
+    def lost(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
+        """The guest or the way to it is gone, whatever ``case`` was running."""
         return self._results(Verdict.LOST, f"{reason}{self._how_far()}", now, ())
 
     def _how_far(self) -> str:

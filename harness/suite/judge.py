@@ -200,9 +200,9 @@ class Judge:
                 self._problem(complaint)
         return self._conclude(now)
 
-    def overdue(self, reason: str, now: float) -> list[CaseResult]:
-        """The running case is over its deadline."""
-        name = self.running
+    def overdue(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
+        """The running case is over its deadline, or ``case``, which was running then: the guest may have gone on."""
+        name = case if case is not None else self.running
         if name is not None and self._cases[name].verdict is None:
             self._set(name, Verdict.TIMEOUT, reason, now)
         elif name is None:
@@ -210,9 +210,9 @@ class Judge:
             self._problem(f"the program did not end after its last case: {reason}")
         return self._conclude(now)
 
-    def lost(self, reason: str, now: float) -> list[CaseResult]:
-        """The guest or the way to it is gone."""
-        name = self.running
+    def lost(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
+        """The guest or the way to it is gone, while the running case or ``case`` ran."""
+        name = case if case is not None else self.running
         if name is not None and self._cases[name].verdict is None:
             self._set(name, Verdict.LOST, reason, now)
         elif name is None:

@@ -214,7 +214,7 @@ def during(work: Callable[[Running], None], *, action: str = "sleep 100", second
 
 def in_guest(bench: GuestBench, row: Fault, action: str) -> Outcome:
     """The case does it."""
-    bench.suite(action, seconds=10)
+    bench.suite(action, seconds=60)
     return bench.call(*RUN)
 
 

@@ -54,7 +54,14 @@ host_has_it_not() {
 	! host_has_it
 }
 
+# has_power_controller: the slot (slot capabilities register, PCIe 6.0, 7.5.3.9). In QEMU a root port's, not a switch's.
+has_power_controller() {
+	[ $(($(pciconfig "$port" express 0x14) & 2)) -ne 0 ]
+}
+
 unplug() {
+	has_power_controller ||
+		skip "QEMU takes no device out of a slot without power controller, as those of a switch are (hw/pci/pcie.c)"
 	defer plug_again
 	must unplug "$device"
 	wait_for 30 memdev_is_gone
@@ -89,10 +96,10 @@ pull() {
 	wait_for 30 slot_is_off
 }
 
-# Another device is in its place by then. Not in a slot with a power controller (a root port; a switch's port has none): the
-# kernel switches it off (slot_is_off), and QEMU takes the new device out, too.
+# Another device is in its place by then. Not in a slot with a power controller: the kernel switches it off (slot_is_off),
+# and QEMU takes the new device out, too.
 swap() {
-	[ $(($(pciconfig "$port" express 0x14) & 2)) -eq 0 ] ||
+	! has_power_controller ||
 		skip "QEMU takes a device that is in a slot as its power goes off out of it, the new one too (hw/pci/pcie.c)"
 	hotplug_before=$(stat -c %i "$cxl/$memdev/")
 	vanish

@@ -33,6 +33,19 @@ def test_a_hang_says_in_its_reason_what_the_guest_did() -> None:
     assert not any("what was asked for" in line for line in result.diagnostics), "our own questions hide the case's log"
 
 
+def test_a_case_that_ends_while_we_look_was_over_its_deadline_and_the_next_was_not() -> None:
+    machine = ScriptedMachine([*plan(2), Log(BEGIN + "a"), Hang()])
+
+    def look(*_: Any) -> Examined:
+        machine.console.say(END + "a")
+        machine.console.say(BEGIN + "b")
+        return FOUND
+
+    runner = Runner(machine, fresh=lambda old: ScriptedMachine(passing("b")), limits=QUICK, on_hang=look)
+    results = list(runner.run(program("a", "b", timeout=0.3)))
+    assert verdicts(results) == {"a": "TIMEOUT", "b": "PASS"}
+
+
 def test_a_splat_that_comes_while_we_look_is_the_case_s_all_the_same() -> None:
     machine = ScriptedMachine([*plan(1), Log(BEGIN + "a"), Hang()])
 
