@@ -20,18 +20,19 @@ setup_program() {
 case_swapping() {
 	no_room 2
 	watch
-	pattern_start -s 40M
+	size=$((room + 38))
+	pattern_start -s "${size}M"
 	ask fill
 	ask verify
 	expect_isolated
-	expect_match "$answer" "verify good=10240 bad=0*"
+	expect_match "$answer" "verify good=$((size * 256)) bad=0*"
 	pattern_stop
 }
 
 # A huge page that the ordinary node still has comes from there, whatever its watermarks.
 case_huge_pages() {
 	no_room 2
-	isolated pressure huge
+	isolated pressure -s $((room + 46))M huge
 }
 
 case_out_of_memory() {

@@ -113,14 +113,19 @@ isolation_fill_all() {
 	done
 }
 
-# no_room MIB: memory is short for real, with MIB left above the min watermark of each ordinary node, below which nobody but
-# reclaim gets a page: until the end of the case. KASAN keeps what was freed for a while, and makes all objects larger.
+# no_room MIB: memory is short for real, with $room MIB left above the min watermark of each ordinary node, below which only
+# reclaim gets pages: until the end of the case. KASAN keeps up to a 32nd of memory of what was freed, out of reclaim's reach
+# (kasan_quarantine_reduce()): so much more room.
 no_room() {
 	set_until_end 10 /proc/sys/vm/watermark_scale_factor
 	isolation_tight=
-	isolation_room=$1
-	! zcat /proc/config.gz 2>/dev/null | grep -qx CONFIG_KASAN=y || isolation_room=$(($1 + 16))
-	isolation_fill_all min $((isolation_room << 10))
+	room=$1
+	if zcat /proc/config.gz 2>/dev/null | grep -qx CONFIG_KASAN=y; then
+		while read -r isolation_word isolation_number isolation_rest; do
+			[ "$isolation_word" != MemTotal: ] || room=$((room + isolation_number / 32 / 1024))
+		done </proc/meminfo
+	fi
+	isolation_fill_all min $((room << 10))
 }
 
 # isolation_watermark NODE WATERMARK: $watermark are the KiB of its watermarks of that name, min or low
