@@ -38,6 +38,7 @@ case_twice() {
 
 # The power file of the slot is the administrator's way (Documentation/ABI/testing/sysfs-bus-pci, "slots").
 case_power_off_by_the_guest() {
+	need_power_controller
 	defer plug_again
 	write_file 0 "$slot/power"
 	memdev_is_gone || fail "$memdev is there though its slot has no power"
