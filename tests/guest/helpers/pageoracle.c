@@ -374,6 +374,21 @@ static unsigned int judge(struct scan *scan)
 	return wrong;
 }
 
+/* A look by kpageflags costs little: none that saw something else than those before goes untold. */
+static int is_worth_telling(const struct flag_counts *flags)
+{
+	static unsigned char told[PAGE_TYPES];
+	static unsigned int looks;
+	int is_new = looks < REPORTS;
+
+	looks++;
+	for (unsigned int type = 0; type < PAGE_TYPES; type++) {
+		is_new |= flags->by_type[type] && !told[type];
+		told[type] |= flags->by_type[type] != 0;
+	}
+	return is_new;
+}
+
 /* What is foreign at this moment, without waiting for counters to settle; 1 if something is. */
 static int glance(struct scan *scan)
 {
@@ -387,9 +402,12 @@ static int glance(struct scan *scan)
 		count_flags(&ranges, &flags);
 	if (!scan->foreign && !flags.by_class[CLASS_TYPED])
 		return 0;
+	if (page_owner < 0 && !is_worth_telling(&flags))
+		return 1;
 	printf("seen while watching:\n");
 	print_groups(scan);
 	print_types(&flags);
+	fflush(stdout);
 	return 1;
 }
 
@@ -408,7 +426,7 @@ static unsigned int watch(struct scan *scan, long *allocations)
 	while (!stopped) {
 		const long now = allocations_on(options.node), start = milliseconds();
 
-		if (wrong < REPORTS && (owner_is_active() ? start >= next : now != last)) {
+		if ((page_owner < 0 || wrong < REPORTS) && (owner_is_active() ? start >= next : now != last)) {
 			wrong += (unsigned int)glance(scan);
 			next = milliseconds() + 10 * (milliseconds() - start);
 		}

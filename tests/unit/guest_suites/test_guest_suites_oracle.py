@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from harness import process
 HELPERS = Path(__file__).parents[2] / "guest" / "helpers"
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wstrict-prototypes")
 BLOCK = 64  # pages of the node's memory block, its fourth
-BUDDY, SLAB, ANON, PGTABLE, NOPAGE, RESERVED = (1 << bit for bit in (10, 7, 12, 26, 20, 32))
+BUDDY, SLAB, ANON, PGTABLE, NOPAGE, RESERVED, LRU, THP = (1 << bit for bit in (10, 7, 12, 26, 20, 32, 5, 22))
 
 DIRECT = ["get_page_from_freelist", "__alloc_pages_noprof", "zswap_store_direct", "zswap_store", "swap_writepage"]
 SLAB_FOR_ZSWAP = ["__alloc_pages_noprof", "new_slab", "kmem_cache_alloc_noprof", "zswap_store", "swap_writepage"]
@@ -169,6 +171,39 @@ def test_the_owners_pages_are_all_looked_at(helpers: Path, tmp_path: Path) -> No
     last = Node(used=[0] * 3001, stacks=[(0, DIRECT)] * 3000 + [(0, FAULT)], managed=4096, block=4096)
     status, text = judged(helpers, tmp_path / "last", last, "-o", "zswap_")
     assert (status, " owner=3000 foreign=1 " in text) == (1, True)
+
+
+def test_the_watch_tells_of_each_type_however_much_it_has_seen_before(helpers: Path, tmp_path: Path) -> None:
+    """A node that everything overflows to: huge pages come after page cache was told of three times."""
+    root, log = tmp_path / "root", tmp_path / "log"
+
+    def happens(allocations: int, used: list[int]) -> None:
+        Node(used=used).write(root)
+        file = root / "sys/devices/system/node/node1/numastat"
+        file.with_name("next").write_text(f"numa_hit {allocations}\nnuma_miss 0\n")
+        file.with_name("next").rename(file)
+
+    def told(text: str, times: int = 1) -> None:
+        until = time.monotonic() + 60
+        while log.read_text().count(text) < times:
+            assert time.monotonic() < until and watch.poll() is None, log.read_text()
+            time.sleep(0.01)
+
+    happens(0, [])
+    with open(log, "wb") as stream:
+        watch = subprocess.Popen([helpers / "pageoracle", "-r", root, "-w", "1"], stdout=stream, stderr=stream)
+    try:
+        told("watching\n")
+        for count in (1, 2, 3):
+            happens(count, [LRU])
+            told("pages of type page cache", count)
+        happens(4, [LRU, THP | LRU])
+        told("pages of type large folio")
+        watch.terminate()
+        assert watch.wait(60) == 1
+    finally:
+        watch.kill()
+        watch.wait()
 
 
 def test_the_owners_limit_from_a_file(helpers: Path, tmp_path: Path) -> None:
