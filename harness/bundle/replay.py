@@ -18,6 +18,7 @@ from harness.bundle.gather import wanted
 from harness.bundle.index import Target
 from harness.bundle.material import Material
 from harness.errors import HarnessError, UserError
+from harness.guests import judge
 from harness.lifecycle import suite as lifecycle
 from harness.paths import Paths
 from harness.pipeline import Stages
@@ -26,7 +27,7 @@ from harness.rerun import again, selection_of
 from harness.results.folder import RunFolder
 from harness.results.record import CaseRecord, case_record, fingerprint
 from harness.results.recorder import Recorder
-from harness.run import RunPlan, judge
+from harness.run import RunPlan
 from harness.store import Store, file_digest
 from harness.suite import described
 from harness.suite.catalogue import Selection

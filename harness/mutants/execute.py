@@ -23,6 +23,7 @@ import msgspec
 
 from harness import pipeline, run, series
 from harness.errors import ApplyError, BootError, BuildError, HarnessError
+from harness.guests import judge
 from harness.manifest import manifest, portable_argv
 from harness.mutants import mutant as mutants
 from harness.mutants.baseline import Baseline
@@ -331,7 +332,7 @@ class _Work:
     ) -> Generator[CaseResult, None, None]:
         """Results as they come, recorded, the guests' time too."""
         started = time.monotonic()
-        judged = run.judge(
+        judged = judge(
             plan, selections, profile=self.todo.profile, config=built.config, recorder=recorder, paths=self.paths
         )
         try:
