@@ -202,22 +202,19 @@ class Judge:
 
     def overdue(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
         """The running case is over its deadline, or ``case``, which was running then: the guest may have gone on."""
-        name = case if case is not None else self.running
-        if name is not None and self._cases[name].verdict is None:
-            self._set(name, Verdict.TIMEOUT, reason, now)
-        elif name is None:
-            self._whole_verdict = Verdict.TIMEOUT
-            self._problem(f"the program did not end after its last case: {reason}")
-        return self._conclude(now)
+        return self._cut_short(Verdict.TIMEOUT, "the program did not end after its last case", reason, now, case)
 
     def lost(self, reason: str, now: float, *, case: str | None = None) -> list[CaseResult]:
         """The guest or the way to it is gone, while the running case or ``case`` ran."""
+        return self._cut_short(Verdict.LOST, "no exit status came", reason, now, case)
+
+    def _cut_short(self, verdict: Verdict, between: str, reason: str, now: float, case: str | None) -> list[CaseResult]:
         name = case if case is not None else self.running
         if name is not None and self._cases[name].verdict is None:
-            self._set(name, Verdict.LOST, reason, now)
+            self._set(name, verdict, reason, now)
         elif name is None:
-            self._whole_verdict = Verdict.LOST
-            self._problem(f"no exit status came: {reason}")
+            self._whole_verdict = verdict
+            self._problem(f"{between}: {reason}")
         return self._conclude(now)
 
     def note(self, text: str) -> None:

@@ -345,7 +345,7 @@ static unsigned int judge(struct scan *scan)
 	struct flag_counts flags;
 	struct zone_counts zones;
 	struct ranges ranges;
-	unsigned long used, untyped, foreign, limit = untyped_limit();
+	unsigned long used, untyped, owner, foreign, limit = untyped_limit();
 	unsigned int wrong = !settle(scan, &flags, &zones, &ranges);
 
 	used = by_flags(&flags, &zones);
@@ -368,9 +368,12 @@ static unsigned int judge(struct scan *scan)
 	}
 	wrong += foreign || flags.by_class[CLASS_TYPED];
 	wrong += judge_vmstat();
+	owner = used > foreign ? used - foreign : 0;
+	if (has_enough(scan))
+		owner = scan->owner;
 	printf("node=%d by=%s used=%lu owner=%lu foreign=%lu reserved=%lu pcp=%lu free=%lu", options.node,
-	       page_owner >= 0 ? "page_owner" : "kpageflags", used, has_enough(scan) ? scan->owner : used > foreign ? used - foreign : 0, foreign,
-	       flags.by_class[CLASS_RESERVED], zones.pcp, zones.free);
+	       page_owner >= 0 ? "page_owner" : "kpageflags", used, owner, foreign, flags.by_class[CLASS_RESERVED],
+	       zones.pcp, zones.free);
 	return wrong;
 }
 

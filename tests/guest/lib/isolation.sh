@@ -121,9 +121,8 @@ no_room() {
 	isolation_tight=
 	room=$1
 	if zcat /proc/config.gz 2>/dev/null | grep -qx CONFIG_KASAN=y; then
-		while read -r isolation_word isolation_number isolation_rest; do
-			[ "$isolation_word" != MemTotal: ] || room=$((room + isolation_number / 32 / 1024))
-		done </proc/meminfo
+		meminfo MemTotal
+		room=$((room + kib / 32 / 1024))
 	fi
 	isolation_fill_all min $((room << 10))
 }
