@@ -301,6 +301,21 @@ static int do_drop(void)
 	return 1;
 }
 
+/* EAGAIN asks for another try, madvise(2): one of the pages was locked or isolated, by reclaim for example. */
+static int do_collapse(void)
+{
+	for (int tries = 0; tries < 500; tries++) {
+		if (!madvise(memory, options.length, MADV_COLLAPSE))
+			return puts("collapse done") >= 0;
+		if (errno != EAGAIN)
+			break;
+		usleep(20000);
+	}
+	fprintf(stderr, "pattern: collapse: %s\n", strerror(errno));
+	printf("collapse %s\n", errno_name(errno));
+	return 0;
+}
+
 static void pause_for(const char *milliseconds)
 {
 	if (milliseconds) {
@@ -373,8 +388,7 @@ static size_t run_command(char **words)
 	else if (!strcmp(word, "lock") || !strcmp(word, "unlock"))
 		good = do_lock(*word == 'l');
 	else if (!strcmp(word, "collapse"))
-		good = advise("collapse", memory, options.length, MADV_COLLAPSE) &&
-		       puts("collapse done") >= 0;
+		good = do_collapse();
 	else if (!strcmp(word, "fork"))
 		good = do_fork(words + 1);
 	else if (!strcmp(word, "sleep") || !strcmp(word, "hold"))

@@ -38,6 +38,7 @@ case_huge_pages() {
 case_out_of_memory() {
 	swapoff "$isolation_disk"
 	defer swapon "$isolation_disk"
+	spare_victims
 	no_room 2
 	expect_splat 'invoked oom-killer'
 	watch

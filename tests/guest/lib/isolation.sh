@@ -148,6 +148,23 @@ isolation_fill() {
 	write_file $((isolation_value + (kib - $2) / 2048)) "$isolation_pool"
 }
 
+# spare_victims: processes of 1 MiB each that the OOM killer takes before any other but a larger `pressure`, until the end of
+# the case; before no_room. Whoever needs a page while its first victim is freed makes it choose a second one: exit_mmap()
+# sets MMF_OOM_SKIP before tlb_finish_mmu() has given a page back (slower still with init_on_free). Without these that is a shell.
+spare_victims() {
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		pressure -s 1M -t 600000 anon &
+		defer pattern_end $!
+		wait_for 20 spare_is_ready $!
+	done
+}
+
+# spare_is_ready PID: all of it is there; its size in pages is the second number in statm
+spare_is_ready() {
+	read -r _ spare_pages _ <"/proc/$1/statm"
+	[ "$spare_pages" -ge 256 ]
+}
+
 # watch [OPTIONS]: have pageoracle watch $node until `judge`
 # shellcheck disable=SC2120 # other files give it options
 watch() {
