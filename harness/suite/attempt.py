@@ -17,7 +17,7 @@ from harness.errors import GuestError, HarnessError
 from harness.suite.catalogue import Program
 from harness.suite.foreign import ForeignJudge, ForeignProgram
 from harness.suite.host_requests import HostedMachine, HostRequests
-from harness.suite.judge import Judge
+from harness.suite.judge import SIGNAL_STATUS, Judge
 from harness.suite.machine import CommandResult, Examined, Machine
 from harness.suite.watch import Watch
 from harness.values import CaseResult, Verdict
@@ -320,6 +320,9 @@ class Attempt:
             self.spoilt = "the program had to be ended"
             yield from self._judge.overdue("the program was ended at the guest's own deadline", now)
             return
+        if isinstance(self._judge, Judge) and result.exit_status in SIGNAL_STATUS:
+            signal = result.exit_status - 128
+            self.spoilt = f"signal {signal} ended {self._program.full_name}, its clean-ups did not run"
         yield from self._judge.ended(result.exit_status, now, stderr=result.stderr)
 
     def _next(self, wait: float) -> _Line | _ConsoleLine | _Unheard | _End | None:

@@ -34,7 +34,7 @@ _ANNOUNCED_LIMIT = 100  # splats that a case can announce; the rest is none that
 _SPLATS_SHOWN = 5
 _SPLATS_KEPT = 64
 _TITLES_KEPT = 1000
-_SIGNAL_STATUS = range(129, 193)
+SIGNAL_STATUS = range(129, 193)  # a shell's, for a program that a signal ended
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class Judge:
 
     def ended(self, status: int, now: float, *, stderr: str = "") -> list[CaseResult]:
         """The program ended with an exit status. Cases that it killed itself before stay ``remaining``."""
-        killed = status in _SIGNAL_STATUS
+        killed = status in SIGNAL_STATUS
         for event in self._parser.finish():
             if isinstance(event, Problem) and not killed:
                 self._problem(event.text)

@@ -536,11 +536,13 @@ static void ktap_run(void (*function)(void))
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
+		ktap_note("spoilt: clean-ups of a case that died");
 		ktap_add_failure("the case died of signal %d (%s), its clean-ups did not run", WTERMSIG(status),
 				 strsignal(WTERMSIG(status)));
-	else if (!ktap_report->returned)
+	} else if (!ktap_report->returned) {
 		ktap_add_failure("the case called exit");
+	}
 }
 
 static int ktap_run_case(const struct ktap_case *which, size_t number, int output, char **before)

@@ -53,7 +53,7 @@
 #	expect_complaint PATTERN CMD…	a check that must fail, and say so
 #	expect_splat REGEX		announce a kernel splat that this case provokes (extended regular expression on its title)
 #	spoil REASON			this machine cannot be made as it was: the next case gets another. Nothing is cleaned
-#					up any more, and what is left behind is no failure.
+#					up any more, and what is left behind is no failure. A case that dies does the same.
 #	wait_for SECONDS CMD…		poll until it succeeds; fails the case when it does not
 #	write_file TEXT PATH		write to an existing file; the reason of a failure in words
 #	read_value NAME PATH		the file's first line into a variable, without a process where that works
@@ -621,6 +621,7 @@ ktap_main() {
 			ktap_result=1
 			ktap_show_output
 			ktap_mark end
+			ktap_comment "spoilt: clean-ups of a case that died"
 			ktap_comment "the case died with status $ktap_status, its clean-ups did not run"
 			ktap_emit "not ok $ktap_number $ktap_case"
 			;;

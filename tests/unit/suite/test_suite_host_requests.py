@@ -329,6 +329,21 @@ case_leaves() { echo more >>"$KTAP_TMP/left"; }
     assert runner.replaced == 2
 
 
+def test_a_case_that_died_spoils_its_guest(tmp_path: Path) -> None:
+    folder = guest_tests(tmp_path)
+    body = """
+case_dies() { echo left >"$KTAP_TMP/left"; defer rm "$KTAP_TMP/left"; kill -9 $(sh -c 'echo $PPID'); }
+case_next() { [ ! -e "$KTAP_TMP/left" ]; }
+"""
+    program = shell_program(folder, body)
+    machines = [LocalMachine(folder, tmp_path / f"scratch{number}") for number in range(2)]
+    runner = Runner(machines[0], fresh=lambda old: machines[1], limits=Limits(patience=0.3))
+    results = list(runner.run(program))
+    assert verdicts(results) == {"dies": "FAIL", "next": "PASS"}
+    assert results[0].reason == "the case died with status 137, its clean-ups did not run"
+    assert runner.replaced == 1
+
+
 def test_without_another_guest_a_spoilt_one_is_used_on(tmp_path: Path) -> None:
     folder = guest_tests(tmp_path)
     body = 'case_spoils() { spoil "gone"; echo left >"$KTAP_TMP/left"; }\ncase_next() { :; }'

@@ -360,6 +360,21 @@ def test_program_killed_by_a_signal_fails_its_case_and_the_rest_run() -> None:
     assert "signal 11" in results[1].reason
 
 
+def test_after_a_program_killed_by_a_signal_the_rest_run_in_a_fresh_guest() -> None:
+    """Its clean-ups did not run: what it left behind would fail the cases after it."""
+    first = ScriptedMachine([*plan(3), Say("ok 1 a"), Exit(137)], passing("c"), passing("a"))
+    fresh = ScriptedMachine(passing("c"), passing("a"))
+    runner = Runner(first, fresh=lambda old: fresh, limits=QUICK)
+    assert verdicts(list(runner.run(program("a", "b", "c")))) == {"a": "PASS", "b": "FAIL", "c": "PASS"}
+    assert runner.machine is fresh and runner.replaced == 1
+    # killed as it cleaned up, after its last case: the next program gets another, too
+    last = ScriptedMachine([*plan(1), Say("ok 1 a"), Exit(137)], passing("c"))
+    runner = Runner(last, fresh=lambda old: fresh, limits=QUICK)
+    assert verdicts(list(runner.run(program("a")))) == {"a": "PASS", "*": "FAIL"}
+    assert verdicts(list(runner.run(program("a")))) == {"a": "PASS"}
+    assert runner.machine is fresh and runner.replaced == 1
+
+
 def test_leaving_early_ends_the_program() -> None:
     machine = ScriptedMachine([*plan(2), Log(BEGIN + "a"), Log(END + "a"), Say("not ok 1 a"), Log(BEGIN + "b"), Hang()])
     runner = Runner(machine, limits=QUICK)
