@@ -160,29 +160,11 @@ def test_a_crash_is_decoded_to_file_and_line(harness: Harness, project: Path) ->
         assert f"sysrq_handle_crash ({where['sysrq_handle_crash']})" in text
 
 
-LKDTM = """
-case_writes_through_null() { provoke_lkdtm EXCEPTION; }
-case_meets_a_bug() { provoke_lkdtm BUG; }
-case_announces_its_bug() { expect_splat 'kernel BUG at .*bugs.c'; provoke_lkdtm BUG; }
-case_is_well() { :; }
-"""
-LKDTM_HEADER = """#!/bin/sh
-. "${0%/*}/../lib/ktap.sh"
-provoke_lkdtm() { sh -c "echo $1 >/sys/kernel/debug/provoke-crash/DIRECT" || :; }
-"""
-
-
 @pytest.mark.long
 def test_a_run_folder_alone_says_where_lkdtm_crashed_in_which_case_and_opens_the_dump(
-    harness: Harness, project: Path
+    harness: Harness,
 ) -> None:
-    suite = project / "tests" / "guest" / "lkdtm"
-    suite.mkdir()
-    (suite / "test_lkdtm.sh").write_text(f'{LKDTM_HEADER}{LKDTM}ktap_main "$@"\n')
-    (suite / "config").write_text("CONFIG_LKDTM=y\n")
-    outcome = harness(
-        "run", *DEBUG, "--add-config", "lkdtm:checks=no", "--suite", "lkdtm", env={"HARNESS_PROJECT": str(project)}
-    )
+    outcome = harness("run", *DEBUG, "--add-config", "lkdtm:checks=no", "--suite", "lkdtm")
     assert outcome.status == 1, outcome.why
     expected = {"writes_through_null": "CRASH", "meets_a_bug": "CRASH", "announces_its_bug": "PASS", "is_well": "PASS"}
     assert outcome.verdicts() == {f"lkdtm/test_lkdtm:{name}": verdict for name, verdict in expected.items()}

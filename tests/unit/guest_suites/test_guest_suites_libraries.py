@@ -11,7 +11,7 @@ from harness import process
 from harness.suite import catalogue
 
 GUEST = Path(__file__).parents[2] / "guest"
-SUITES = ("cpuset", "cxl", "hello", "hotplug", "ras", "smoke", "zswap")
+SUITES = ("cpuset", "cxl", "hello", "hotplug", "lkdtm", "ras", "smoke", "zswap")
 LIBRARIES = ("cgroup", "cxl", "facts", "far", "host", "hotplug", "node", "pattern", "ras", "trace", "zswap")
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if process.which(shell)]
 
@@ -48,7 +48,7 @@ def test_every_case_can_fail_and_says_what_it_expected(suite: str) -> None:
         for case in catalogue.program(path).cases:
             body = text.split(f"\ncase_{case}() {{", 1)[1].split("\n}\n", 1)[0]
             words = ["expect_", "fail ", "wait_for", "write_file", "each_", "cxl_", "two_regions", "attach_all"]
-            words += ["in_region ", "overflow ", "committed_region ", "offline_region ", "swapped "]
+            words += ["in_region ", "overflow ", "provoke ", "committed_region ", "offline_region ", "swapped "]
             assert any(word in body for word in words), f"{path.name}: {case} expects nothing"
 
 
