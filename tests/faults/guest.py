@@ -317,8 +317,8 @@ def clock(bench: GuestBench, row: Fault, seconds: int) -> Outcome:
 
 
 def reader_gone(bench: GuestBench, row: Fault, value: object) -> Outcome:
-    """``harness run | head``: the reader goes once it has seen the first case."""
-    bench.suite("sleep 100", seconds=60)
+    """``harness run | head``: the reader goes once it has seen the first case, and the next line finds nobody."""
+    bench.suite("sleep 5", seconds=60)
     reader, writer = os.pipe()
     child = subprocess.Popen(
         bench.argv(*RUN), cwd=bench.folder, env={**os.environ, **bench.env}, stdout=writer, stdin=subprocess.DEVNULL

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness import process
 from harness.paths import default_paths
 from tests.faults import untouched
 from tests.faults.guest import GUEST_INJECTORS, RUN, GuestBench
@@ -26,6 +27,7 @@ def guest_faults() -> list[Any]:
 @pytest.fixture
 def guests(tmp_path: Path) -> Iterator[GuestBench]:
     untouched.adopt_orphans()
+    process.run(["true"], deadline=60)  # what watches over this process's own commands is there from now on
     before = untouched.descendants()
     bench = GuestBench(tmp_path, default_paths().cache)
     bench.prepare()
