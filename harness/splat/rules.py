@@ -64,6 +64,10 @@ SPLATS = (
     _rule("badpage", "page dumped because", r"\bpage dumped because: ",
           "mm/debug.c: why it is shown", consequence=True),
     _rule("slab", "BUG ", r"^BUG [\w:-]+(?: \([^)]*\))?: ", "mm/slub.c: an object or its red zone was overwritten"),
+    _rule("slab", " overwritten] ", r"^\[[\w ]+ overwritten\] ", "mm/slub.c: which part, above its report"),
+    _rule("slab", "mm/slub.c",
+          r"\bWARNING: (?:.*\bat mm/slub\.c:\d+ |mm/slub\.c:\d+ at )(?:object_err|(?:__)?slab_err)\b",
+          "mm/slub.c: the stack, below its report", consequence=True),
     _rule("slab", "lab ", r"^(?:Slab corruption|slab error in )", "mm/slub.c"),
     _rule("lockdep", "WARNING: ", r"\bWARNING: (?:possible (?:circular locking dependency|recursive locking|irq lock)|"
           r"inconsistent lock state|[\w-]+-safe -> [\w-]+-unsafe|suspicious RCU usage|"
@@ -170,6 +174,7 @@ DETAILS = re.compile(
     r"FS: |CS: |DR\d: |PKRU: |irq event stamp: |(?:hard|soft)irqs last |RIP: |</?[A-Z#]{2,9}\d?>|"
     r"note: \S+ exited with )"
 )
+SLAB_DUMP = re.compile(r"^(?:Object|Padding|Redzone|Bytes b4)\s+(?:0x)?[0-9a-f]{8,16}: ")  # mm/slub.c: bytes in hex
 NMI_BACKTRACE = re.compile(r"^NMI backtrace for cpu \d")  # lib/nmi_backtrace.c: another CPU's part of a report
 END_TRACE = re.compile(r"---\[ end (?:trace|Kernel panic)\b")
 RULER = re.compile(r"^={20,}$")
@@ -185,12 +190,17 @@ DULL_FRAMES = re.compile(
     r"^(?:dump_stack\w*|__dump_stack|show_stack\w*|print_(?:report|address_\w+|circular_bug\w*|usage_bug\w*|deadlock_bug\w*)|"
     r"kasan_\w+|__kasan_\w+|__asan_\w+|kfence_\w+|__kfence_\w+|__ubsan_\w+|ubsan_\w+|"
     r"__warn\w*|warn_slowpath_\w+|report_bug|handle_bug|exc_\w+|asm_\w+|do_(?:trap|error_trap|invalid_op)|"
+    r"object_err|slab_err|check_bytes_and_report|check_object|(?:alloc|free)_debug_processing|free_to_partial_list|"
     r"__die\w*|die\w*|oops_\w+|page_fault_oops|no_context|__bad_area\w*|bad_area\w*|fixup_exception|panic|vpanic|"
-    r"do_user_addr_fault|__might_(?:sleep|resched)|___might_sleep|bad_page|refcount_warn_saturate|"
+    r"do_user_addr_fault|__might_(?:sleep|resched)|___might_sleep|bad_page|free_page_is_bad_report|check_new_page_bad|"
+    r"__stack_chk_fail|refcount_warn_saturate|"
     r"__list_(?:add|del)_\w+|check_noncircular|__lock_acquire|lock_acquire|lockdep_\w+|validate_chain|"
     r"__schedule(?:_bug)?|schedule(?:_timeout|_preempt_disabled)?|io_schedule\w*|sched_show_task|watchdog_timer_fn|nmi_\w+|rcu_\w+|__sysvec_\w+|sysvec_\w+|"
     r"dump_header|oom_kill_process|out_of_memory|mem_cgroup_out_of_memory|warn_alloc)$"
 )
+
+# Who looks at a task from an interrupt that it ran into: what else is in that interrupt says nothing of the task.
+WATCHERS = frozenset(("wq_watchdog_timer_fn", "watchdog_timer_fn"))
 
 # What of a title one build or run decides and another does otherwise; applied in this order before it is fingerprinted.
 VARIABLE_WORDS = (

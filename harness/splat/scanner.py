@@ -24,6 +24,7 @@ from harness.splat.rules import (
     NMI_BACKTRACE,
     REMAINS,
     RULER,
+    SLAB_DUMP,
     SPLATS,
     Rule,
 )
@@ -49,6 +50,8 @@ _BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobject
 _DUMP_LINES = 25
 _MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
 _LOCATED = ("warning", "bug")  # their lines say where in the source
+_SLAB_DUMP_LINES = 40  # of a slab report, after which bytes in hex are not kept: the stack stands below them
+_CUT_HERE_LINE = "------------[ cut here ]------------"
 _LOST_START = "a report whose beginning is missing, from: "
 
 # "<4>[   12.345678][   T42] text": level, time, caller (CONFIG_PRINTK_CALLER).
@@ -80,6 +83,7 @@ class Splat:
     closed: bool = False
     cut_here: bool = False  # it has the mark that a WARNING or BUG line follows
     located: bool = False  # that line has come
+    in_doubt: bool = False  # a slab report, and a "cut here" in it: the next line says whose
     cut_off: bool = False  # it ended with a mark of the harness, perhaps another writer's, in its midst
     traced: bool = False  # a stack of its own has begun
     last_time: float | None = None
@@ -131,6 +135,8 @@ class Splat:
         self._count += 1
         self.last_time = time if time is not None else self.last_time
         self.traced = self.traced or CALL_TRACE.match(text) is not None
+        if self.kind == "slab" and self._count > _SLAB_DUMP_LINES and SLAB_DUMP.match(text):
+            return
         kept = text[:_LINE_LIMIT]
         if len(self.lines) < _SPLAT_LIMIT and len(kept) <= self._room:
             self._room -= len(kept)
@@ -190,6 +196,10 @@ class SplatScanner:
         rule = _rule_of(text)
         key = self._key(caller, text)
         current = self._open.get(key)
+        if current is not None and current.in_doubt:
+            current.in_doubt = False
+            if rule is None or rule.kind != "slab":
+                return self._cut_from(current, number, time, key, text, rule)
         if current is not None and not self._ends_before(current, rule, text):
             self._grow(current, rule, time, text)
             return None
@@ -234,18 +244,35 @@ class SplatScanner:
     def _ends_before(self, current: Splat, rule: Rule | None, text: str) -> bool:
         """Whether this line begins another splat rather than going on with the open one."""
         if CUT_HERE.search(text):
-            return bool(current.headline) and not (current.kind in _BEFORE_CUT and current._count <= _DUMP_LINES)
+            current.in_doubt = current.kind == "slab"
+            return (
+                not current.in_doubt
+                and bool(current.headline)
+                and not (current.kind in _BEFORE_CUT and current._count <= _DUMP_LINES)
+            )
         return rule is not None and bool(current.headline) and not rule.consequence and not _belongs(current, rule)
+
+    def _cut_from(
+        self, slab: Splat, number: int, time: float | None, key: str | None, text: str, rule: Rule | None
+    ) -> Splat | None:
+        """The "cut here" in a slab report was another's."""
+        self._close(slab)
+        splat = self._begin(number, time, key, _CUT_HERE_LINE, None)
+        if splat is not None:
+            self._grow(splat, rule, time, text)
+        return splat
 
     def _grow(self, current: Splat, rule: Rule | None, time: float | None, text: str) -> None:
         if not current.headline and text.strip():
             current.headline = text.strip()[:_LINE_LIMIT]
             current.kind = rule.kind if rule is not None else current.kind
-        elif rule is not None and current.kind == "unknown" and rule.kind in _LOCATED:
+        elif rule is not None and current.kind == "unknown" and rule.kind in (*_LOCATED, "slab"):
             current.kind = rule.kind  # WARN() and its like print their own message first
             current.headline = f"{current.headline} ({text.strip()})"[:_LINE_LIMIT]
+        elif current.headline.startswith("[") and current.kind == "slab" and text.startswith("BUG "):
+            current.headline = f"{text.strip()} ({current.headline})"[:_LINE_LIMIT]
         current.located = current.located or (rule is not None and rule.kind in _LOCATED)
-        current.cut_here = current.cut_here or CUT_HERE.search(text) is not None
+        current.cut_here = current.cut_here or (CUT_HERE.search(text) is not None and not current.in_doubt)
         current._add(text, time)
         ruled_off = RULER.match(text) and current._count > 3
         if END_TRACE.search(text) or ruled_off or current._count > _LONGEST:

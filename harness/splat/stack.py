@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.splat.rules import CALL_TRACE, DULL_FRAMES, VARIABLE_WORDS
+from harness.splat.rules import CALL_TRACE, DULL_FRAMES, VARIABLE_WORDS, WATCHERS
 
 _FINGERPRINT_FRAMES = 5
 _SYMBOL = r"([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?:\s+\[([\w-]+)[^\]]*\])?"
@@ -56,6 +56,8 @@ def stack(lines: Iterable[str]) -> tuple[Entry, ...]:
         elif inside and (match := _FRAME.match(line)):
             if not match[1]:
                 found.append(_entry(*match.groups()[1:]))
+        elif inside and line.strip() == "</IRQ>" and any(entry.function in WATCHERS for entry in found):
+            found.clear()
         elif inside and found and not _BETWEEN.match(line):
             inside, done = False, True
     telling = [entry for entry in found if not DULL_FRAMES.match(entry.function)] or found

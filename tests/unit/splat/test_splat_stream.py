@@ -37,6 +37,56 @@ BUG = (
 )
 
 
+SLAB = (
+    "[    4.000000][  T101] BUG kmalloc-64 (Not tainted): Object corrupt",
+    "[    4.000001][  T101] Object   ffff888004a00000: 6b 6b 6b 6b",
+    "[    4.000002][  T101] ------------[ cut here ]------------",
+)
+
+
+def test_a_slab_report_and_the_warning_with_its_stack_are_one() -> None:
+    (splat,) = scan(
+        *SLAB, "[    4.000003][  T101] WARNING: CPU: 0 PID: 1 at mm/slub.c:1127 object_err+0x1/0x2", *BUG[3:]
+    )
+    assert splat.kind == "slab" and splat.frames == ("kfree", "free_it")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("WARNING: CPU: 0 PID: 1 at mm/slub.c:10 kfree+0x1/0x2", "warning"),
+        ("kernel BUG at mm/slub.c:10!", "bug"),
+        ("refcount_t: underflow; use-after-free.", "refcount"),
+        ("something that nobody has seen", "unknown"),
+    ],
+)
+def test_another_s_cut_here_in_a_slab_report_is_another_s(line: str, kind: str) -> None:
+    """A case that announced the slab report has not announced this one."""
+    assert kinds(*SLAB, f"[    4.000003][  T101] {line}", *BUG[3:]) == ["slab", kind]
+
+
+def test_a_slab_report_keeps_its_stack_whatever_it_dumps() -> None:
+    dump = [f"[    4.000001][  T101] Object   {address:016x}: 6b 6b 6b 6b" for address in range(0, 8192, 16)]
+    warning = "[    4.000003][  T101] WARNING: CPU: 0 PID: 1 at mm/slub.c:1127 object_err+0x1/0x2"
+    (splat,) = scan(SLAB[0], *dump, SLAB[2], warning, *BUG[3:])
+    assert splat.frames == ("kfree", "free_it")
+
+
+def test_a_watchdog_s_own_frames_are_not_those_of_whom_it_caught() -> None:
+    (splat,) = scan(
+        "[    4.000000][    C1] BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 5s!",
+        *(
+            f"[    4.000001][    C1] {text}"
+            for text in (
+                "Call Trace:", " <IRQ>", " wq_watchdog_timer_fn+0x1/0x2", " call_timer_fn+0x1/0x2", " </IRQ>",
+                " <TASK>",
+                " asm_sysvec_apic_timer_interrupt+0x1/0x2", "RIP: 0010:busy+0x1/0x2", " busy_work+0x1/0x2", " </TASK>",
+            )
+        ),
+    )  # fmt: skip
+    assert splat.frames == ("busy_work",)
+
+
 # A line for each rule and each allowance, as the kernel's source (6.12) has it: the table has no dead entry.
 ONE_OF_EACH = {
     "BUG: KASAN: slab-use-after-free in f+0x1/0x2": "kasan",
@@ -65,6 +115,9 @@ ONE_OF_EACH = {
     "debug_vm_pgtable: Failed to allocate vma": "debugvm",
     "page dumped because: nonzero mapcount": "badpage",
     "BUG kmalloc-64 (Not tainted): Right Redzone overwritten": "slab",
+    "[Right Redzone overwritten] 0xffff888004a00000-0xffff888004a00003 @offset=0. First byte 0x78 inst of 0xcc": "slab",
+    "WARNING: CPU: 0 PID: 1 at mm/slub.c:1127 object_err+0x1/0x2": "slab",
+    "WARNING: mm/slub.c:1127 at __slab_err+0x1/0x2, CPU#0: sh/1": "slab",
     "slab error in verify_redzone_free(): cache `x': double free detected": "slab",
     "WARNING: possible circular locking dependency detected": "lockdep",
     "WARNING: suspicious RCU usage": "lockdep",
