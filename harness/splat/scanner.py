@@ -47,7 +47,7 @@ _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows
 
 # Kinds whose message stands before the "cut here" of the BUG or WARNING that it explains, and how far before.
 _BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects")
-_DUMP_LINES = 25
+_DUMP_LINES = 80  # with page_owner's two stacks
 _MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
 _LOCATED = ("warning", "bug")  # their lines say where in the source
 _SLAB_DUMP_LINES = 40  # of a slab report, after which bytes in hex are not kept: the stack stands below them
@@ -226,7 +226,8 @@ class SplatScanner:
         if caller is None:
             return latest
         if latest is not None and NMI_BACKTRACE.match(text):
-            self._open[caller] = self._open[latest]
+            asking = (writer for writer in reversed(self._open) if self._open[writer].kind in _MANY_STACKS)
+            self._open[caller] = self._open[next(asking, latest)]
         return caller
 
     def _tail(self, key: str | None, rule: Rule | None, text: str) -> Splat | None:
@@ -245,11 +246,7 @@ class SplatScanner:
         """Whether this line begins another splat rather than going on with the open one."""
         if CUT_HERE.search(text):
             current.in_doubt = current.kind == "slab"
-            return (
-                not current.in_doubt
-                and bool(current.headline)
-                and not (current.kind in _BEFORE_CUT and current._count <= _DUMP_LINES)
-            )
+            return not current.in_doubt and bool(current.headline) and not _explains(current)
         return rule is not None and bool(current.headline) and not rule.consequence and not _belongs(current, rule)
 
     def _cut_from(
@@ -359,11 +356,16 @@ def shorten(headline: str) -> str:
     return re.sub(r"\s+", " ", text).strip()[:200]
 
 
+def _explains(current: Splat) -> bool:
+    """Whether a BUG or WARNING that comes now is what the open splat's message is about: it has no stack yet."""
+    return current.kind in _BEFORE_CUT and not current.traced and current._count <= _DUMP_LINES
+
+
 def _belongs(current: Splat, rule: Rule) -> bool:
     """Whether a line of this kind explains the open splat: the WARNING or BUG line below its "cut here"."""
     if rule.kind in _LOCATED:
-        message = current.kind in ("refcount", *_BEFORE_CUT) and current._count <= _DUMP_LINES
-        return (current.cut_here or message) and not current.located
+        message = current.kind == "refcount" and current._count <= _DUMP_LINES
+        return (current.cut_here or message or _explains(current)) and not current.located
     return (current.kind, rule.kind) in (("hungtask", "lockdep"), ("slab", "slab"))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,7 @@ LOGS = Path(__file__).parent / "logs"
 CRASHES = tomllib.loads((LOGS / "crashes.toml").read_text())
 RECORDED = sorted(str(file.relative_to(LOGS).with_suffix("")) for file in LOGS.glob("*/*.log"))
 EXACT = [name for name in RECORDED if not CRASHES[Path(name).name].get("approximate")]
-ON_BOTH = [
-    name.removeprefix("debug/") for name in EXACT if name.replace("debug/", "default/") in EXACT and "debug" in name
-]
+KERNELS = ("default", "debug", "crashes")
 STAMP = re.compile(r"^\[ *([\d.]+)\](?:\[ *([TC]\d+)\])? ")
 
 
@@ -63,19 +62,25 @@ def test_each_log_has_the_splats_that_a_person_found_in_it(name: str) -> None:
     assert [splat.kind for splat in found] == [kind for kind, _, _ in expected(name)], [s.title for s in found]
 
 
-@pytest.mark.parametrize("name", ON_BOTH)
-def test_a_fingerprint_is_the_same_on_two_builds(name: str) -> None:
-    """The default one, and one with KASAN and lockdep: other code, other addresses, the same crash."""
-    one, other = (scan(lines(f"{kernel}/{name}")) for kernel in ("default", "debug"))
-    if CRASHES[name].get("differs"):
-        assert one[0].fingerprint != other[0].fingerprint
-    else:
-        assert one[0].fingerprint == other[0].fingerprint, (
-            one[0].title,
-            one[0].frames,
-            other[0].title,
-            other[0].frames,
-        )
+def on_two_kernels() -> list[tuple[str, str]]:
+    """Crashes that two kernels report in the same words."""
+    both = [(f"{one}/{name}", f"{other}/{name}") for name in CRASHES for one, other in combinations(KERNELS, 2)]
+    both = [(one, other) for one, other in both if one in EXACT and other in EXACT]
+    return [(one, other) for one, other in both if reported(one) == reported(other)]
+
+
+def reported(name: str) -> tuple[str, str]:
+    """The first splat's kind and title, which has no folder and a module's name where LKDTM is a module."""
+    kind, title, _ = expected(name)[0]
+    return kind, re.sub(r":\d+", "", title)
+
+
+@pytest.mark.parametrize(("one", "other"), on_two_kernels())
+def test_a_fingerprint_is_the_same_on_two_builds(one: str, other: str) -> None:
+    """The default one, one with KASAN and lockdep, one with LKDTM built in: other code, the same crash."""
+    first, second = scan(lines(one))[0], scan(lines(other))[0]
+    same = CRASHES[Path(one).name].get("differs") not in (Path(one).parent.name, Path(other).parent.name)
+    assert (first.fingerprint == second.fingerprint) is same, (first.title, first.frames, second.title, second.frames)
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if "same-as" in CRASHES[Path(name).name]])
@@ -86,9 +91,11 @@ def test_a_fingerprint_is_the_same_on_another_build(name: str) -> None:
 
 
 def test_fingerprints_of_different_crashes_differ() -> None:
-    of = {name: scan(lines(name))[0].fingerprint for name in RECORDED
-          if not name.startswith("default/") and "same-as" not in CRASHES[Path(name).name]}  # fmt: skip
-    assert len(set(of.values())) == len(of), sorted(of.items(), key=lambda pair: pair[1])
+    """On one kernel: on another the same crash is to have the same one."""
+    for folder in ("crashes", "debug", "runs"):
+        of = {name: scan(lines(name))[0].fingerprint for name in RECORDED
+              if name.startswith(f"{folder}/") and "same-as" not in CRASHES[Path(name).name]}  # fmt: skip
+        assert len(set(of.values())) == len(of), sorted(of.items(), key=lambda pair: pair[1])
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -107,13 +114,15 @@ def test_a_log_that_nobody_can_take_apart_is_a_crash_at_least(name: str) -> None
 @pytest.mark.parametrize("name", EXACT)
 def test_without_its_beginning_it_is_one_still_and_never_two(name: str) -> None:
     text = lines(name)
-    first, *others = (splat.first_line for splat in scan(text))
+    whole = scan(text)
+    first, *others = (splat.first_line for splat in whole)
+    most = len(others) + (2 if whole[0].kind in ("slab", "debugvm") else 1)  # nobody can tell what a BUG below explains
     end = min(others, default=len(text))
     for start in range(first + 1, end):
         report = text[start:end]
-        if any(re.search(r"Call Trace:|\+0x[0-9a-f]+/0x[0-9a-f]+$|RIP: 0010", line) for line in report):
+        if any(re.search(r"Call Trace:|[]?] +[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+$|RIP: 0010", line) for line in report):
             assert len(scan(report)) >= 1, report[:3]
-        assert len(scan(text[start:])) <= len(others) + 1, (start, [s.title for s in scan(text[start:])])
+        assert len(scan(text[start:])) <= most, (start, [s.title for s in scan(text[start:])])
 
 
 @given(st.data())

@@ -65,6 +65,18 @@ def test_another_s_cut_here_in_a_slab_report_is_another_s(line: str, kind: str) 
     assert kinds(*SLAB, f"[    4.000003][  T101] {line}", *BUG[3:]) == ["slab", kind]
 
 
+def test_a_report_that_has_its_stack_explains_no_warning_that_follows() -> None:
+    """A case that announced the bad page has not announced this one."""
+    assert kinds(
+        "[    4.000000][  T101] BUG: Bad page state in process sh  pfn:12345",
+        "[    4.000000][  T101] Call Trace:",
+        "[    4.000000][  T101]  provoke_bad_page+0x1/0x2",
+        "[    4.000000][  T101] ------------[ cut here ]------------",
+        "[    4.000000][  T101] WARNING: CPU: 0 PID: 1 at mm/slub.c:10 kfree+0x1/0x2",
+        *BUG[3:],
+    ) == ["badpage", "warning"]
+
+
 def test_a_slab_report_keeps_its_stack_whatever_it_dumps() -> None:
     dump = [f"[    4.000001][  T101] Object   {address:016x}: 6b 6b 6b 6b" for address in range(0, 8192, 16)]
     warning = "[    4.000003][  T101] WARNING: CPU: 0 PID: 1 at mm/slub.c:1127 object_err+0x1/0x2"
