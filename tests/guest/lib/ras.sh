@@ -86,13 +86,13 @@ poison_clear() {
 	write_file "$1" "$poison_debug/clear_poison"
 }
 
-# poison_clear_all memN START BYTES: line by line, where the device is still there
+# poison_clear_all memN START BYTES [STEP]: line by line, or one line every STEP bytes, where the device is still there
 poison_clear_all() {
 	[ -e "/sys/kernel/debug/cxl/$1/clear_poison" ] || return 0
 	ras_at=$2
 	while [ "$ras_at" -lt $(($2 + $3)) ]; do
 		write_file "$ras_at" "/sys/kernel/debug/cxl/$1/clear_poison"
-		ras_at=$((ras_at + 64))
+		ras_at=$((ras_at + ${4:-64}))
 	done
 }
 

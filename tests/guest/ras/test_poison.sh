@@ -149,7 +149,7 @@ case_injections_the_host_refuses() {
 # poison_many COUNT: so many lines, each on a page of its own
 poison_many() {
 	size=0
-	defer poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096))
+	defer poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096)) 4096
 	while [ "$size" -lt "$1" ]; do
 		inject cxl-inject-poison "\"start\": $((0x200000 + size * 4096)), \"length\": 64"
 		size=$((size + 1))
@@ -160,7 +160,7 @@ poison_many() {
 
 # all_cleared COUNT: the list is empty then, and takes a record again
 all_cleared() {
-	poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096))
+	poison_clear_all "$memdev" $((0x200000)) $(($1 * 4096)) 4096
 	poison_list
 	expect_eq "$events" 0 "records after all were cleared"
 	poison 0x1000
