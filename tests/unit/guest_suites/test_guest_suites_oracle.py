@@ -224,3 +224,20 @@ def test_files_that_are_missing_or_garbage_are_no_verdict(helpers: Path, tmp_pat
     Node(stacks=[]).write(tmp_path)
     (tmp_path / "sys/kernel/debug/page_owner").write_text("something else\n\n")
     assert process.run([helpers / "pageoracle", "-r", tmp_path, "1"], deadline=30, check=False).returncode == 2
+
+
+def test_spare_victims_go_first_and_end_with_the_case(helpers: Path) -> None:
+    script = f"""
+set -eu
+PATH={helpers}:$PATH
+. {HELPERS.parent}/lib/pattern.sh
+. {HELPERS.parent}/lib/isolation.sh
+pids=
+defer() {{ [ "$1" = pattern_end ]; pids="$pids $2"; }}
+wait_for() {{ shift; until "$@"; do sleep 0.05; done; }}
+spare_victims
+for each in $pids; do cat "/proc/$each/oom_score_adj"; done
+for each in $pids; do pattern_end "$each"; ! pattern_lives "$each"; done
+"""
+    done = process.run(["dash", "-c", script], deadline=300, check=False)
+    assert (done.returncode, done.text.split()) == (0, ["1000"] * 12), done.error_text
