@@ -17,6 +17,8 @@ import msgspec
 from harness.errors import EnvironmentFailure
 
 _FOLDER = Path(__file__).parent / "known"
+_SYSCTL = re.compile(r"[a-z][a-z0-9_]*(?:/[a-z0-9_-]+)+\Z")
+_WORD = re.compile(r"[A-Za-z0-9_-]+\Z")
 _COMPARISON = re.compile(r"(<=|>=|<|>|=)\s*(\d+(?:\.\d+)*)\Z")
 
 
@@ -98,11 +100,26 @@ class ExpectedSplat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"'{self.pattern}' is no regular expression: {wrong}") from None
 
 
+class Sysctl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sysctl that programs are run with, where the kernel has it: a file below ``/proc/sys``, and a word for it."""
+
+    program: str
+    name: str
+    value: str
+    reason: str
+    when: When = When()
+
+    def __post_init__(self) -> None:
+        if not _SYSCTL.match(self.name) or not _WORD.match(self.value):
+            raise ValueError(f"'{self.name}={self.value}' is no sysctl (write kernel/sched_rt_runtime_us, and a word)")
+
+
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is known of a target. ``absent`` is why a tree may do without it, ``config`` lines as in a ``config``.
 
     ``timeouts`` maps programs (shell patterns) to seconds; ``memory_mib`` is what the guest needs at least;
-    ``swap`` are the programs (shell patterns) that are run with swap on, ``zswap`` those run with zswap enabled.
+    ``swap`` are the programs (shell patterns) that are run with swap on, ``zswap`` those run with zswap enabled,
+    ``sysctl`` the sysctls that some are run with.
     """
 
     summary: str = ""
@@ -113,6 +130,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeouts: dict[str, float] = {}
     swap: tuple[str, ...] = ()
     zswap: tuple[str, ...] = ()
+    sysctl: tuple[Sysctl, ...] = ()
     fail: tuple[Failure, ...] = ()
     skip: tuple[Skip, ...] = ()
     splat: tuple[ExpectedSplat, ...] = ()
@@ -129,12 +147,14 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The splats that a program provokes, as regular expressions."""
         return tuple(one.pattern for one in self.splat if fnmatchcase(program, one.program) and one.when.holds(now))
 
-    def surroundings(self, program: str) -> tuple[str, ...]:
-        """The options of ``guest/run.sh`` for what a program takes for granted: swap (``-w``), zswap (``-z``)."""
+    def surroundings(self, program: str, now: Circumstances) -> tuple[str, ...]:
+        """The options of ``guest/run.sh`` for what a program needs: swap (``-w``), zswap (``-z``), sysctls (``-c``)."""
         wanted = {"-w": self.swap, "-z": self.zswap}
-        return tuple(
-            option for option, names in wanted.items() if any(fnmatchcase(program, pattern) for pattern in names)
-        )
+        found = [option for option, names in wanted.items() if any(fnmatchcase(program, name) for name in names)]
+        for one in self.sysctl:
+            if fnmatchcase(program, one.program) and one.when.holds(now):
+                found += ["-c", f"{one.name}={one.value}"]
+        return tuple(found)
 
     def timeout(self, program: str) -> float | None:
         """A program's own deadline in seconds, where it has one."""

@@ -97,7 +97,7 @@ def _program(
     if len(words) > 1:  # it starts programs of its own, which were built beside it
         inner += [(lost, "*", f"it was not built: {why.text}") for lost, why in built.unbuilt.items() if lost != file]
     options = [word for entry in inner for word in ("-s", "|".join(map(_field, entry)))]
-    options += known.surroundings(name)
+    options += known.surroundings(name, now)
     own = known.timeout(name)
     factor = _TCG_FACTOR if now.accel == Accel.TCG else 1.0
     limit = own or (_NO_DEADLINE if timeout == 0 else factor * (timeout or DEFAULT_TIMEOUT))

@@ -1,18 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# run.sh [-w] [-z] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
+# run.sh [-w] [-z] [-c SYSCTL=VALUE]... [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]
 #
 # Runs a program of the kernel's selftests in its target's folder, in a copy-on-write view of what was packed, since some
 # write beside themselves. NAME (suite/program:case) marks its begin and end in the kernel log. Each -s puts a stand-in
 # in the place of a FILE that the program starts, which skips with REASON where its ARGUMENTS match the shell pattern.
-# With -w the guest's swap disk (HARNESS_SWAP) is on while the program runs, with -z zswap, where the kernel has it.
+# With -w the guest's swap disk (HARNESS_SWAP) is on while the program runs, with -z zswap, with -c
+# a SYSCTL (kernel/threads-max) is VALUE, where the kernel has them.
 # Exit status: the program's; 126 where it cannot be started.
 here=${0%/*}
 base=${KSELFTEST_RUN:-/run/harness/kselftest}
 kmsg=${KTAP_KMSG:-/dev/kmsg}
 tainted=${KTAP_TAINTED:-/proc/sys/kernel/tainted}
 enabled=${KSELFTEST_ZSWAP:-/sys/module/zswap/parameters/enabled}
-skips='' disk='' zswap=''
+proc_sys=${KSELFTEST_SYSCTLS:-/proc/sys}
+skips='' disk='' zswap='' sysctls='' were=''
 
 cannot() {
 	echo "kselftest: $1" >&2
@@ -63,17 +65,31 @@ zswap_on() {
 	{ zswap=$(cat "$enabled") && echo Y >"$enabled"; } || cannot "zswap cannot be enabled"
 }
 
-while getopts s:wz option; do
+# set_sysctl SYSCTL=VALUE
+set_sysctl() {
+	echo "${1#*=}" >"$proc_sys/${1%%=*}"
+}
+
+sysctls_on() {
+	for one in $sysctls; do
+		[ -e "$proc_sys/${one%%=*}" ] || continue
+		were="$were ${one%%=*}=$(cat "$proc_sys/${one%%=*}")"
+		set_sysctl "$one" || cannot "$one cannot be set"
+	done
+}
+
+while getopts c:s:wz option; do
 	case $option in
 	s) skips="$skips$OPTARG
 " ;;
+	c) sysctls="$sysctls $OPTARG" ;;
 	w) disk=${HARNESS_SWAP:-/dev/harness/swap} ;;
 	z) [ ! -e "$enabled" ] || zswap=wanted ;;
 	*) exit 126 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 3 ] || cannot "usage: run.sh [-w] [-z] [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
+[ $# -ge 3 ] || cannot "usage: run.sh [-w] [-z] [-c SYSCTL=VALUE]... [-s 'FILE|ARGUMENTS|REASON']... NAME TARGET COMMAND [ARGUMENT...]"
 name=$1 target=$2
 shift 2
 
@@ -97,8 +113,12 @@ export PATH LD_LIBRARY_PATH
 unset KTAP_PROGRAM
 [ -z "$disk" ] || swap_on
 [ -z "$zswap" ] || zswap_on
+sysctls_on
 "$@" </dev/null
 status=$?
+for one in $were; do
+	set_sysctl "$one" || echo "kselftest: ${one%%=*} is not as it was"
+done
 [ -z "$zswap" ] || echo "$zswap" >"$enabled" || echo "kselftest: zswap is not as it was"
 [ -z "$disk" ] || swapoff "$disk" || echo "kselftest: swap on $disk does not end" >&2
 mark end

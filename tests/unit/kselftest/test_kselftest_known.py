@@ -18,6 +18,7 @@ NOW = Circumstances(kernel="6.12.117-g1", accel="tcg", topology="direct")
 def test_shipped_lists_are_sound_and_say_why(path: Path) -> None:
     known = load(path.stem)
     reasons = [*(one.reason for one in known.fail), *(one.reason for one in known.skip)]
+    reasons += [*(one.reason for one in known.splat), *(one.reason for one in known.sysctl)]
     assert all(reason.strip() for reason in reasons)
 
 
@@ -54,6 +55,8 @@ def test_conditions(when: When, holds: bool) -> None:
         ('[[fail]]\nprogram = "x"\nreason = "y"\nwhen = { kernel = "6.12" }\n', "no comparison"),
         ('[[fial]]\nprogram = "x"\n', "fial"),
         ("config = 3\n", "config"),
+        ('[[sysctl]]\nprogram = "x"\nname = "../x"\nvalue = "1"\nreason = "y"\n', "no sysctl"),
+        ('[[sysctl]]\nprogram = "x"\nname = "vm/x"\nvalue = "1 2"\nreason = "y"\n', "no sysctl"),
         ("[[", "wrong"),
     ],
 )

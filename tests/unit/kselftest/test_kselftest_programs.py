@@ -10,7 +10,7 @@ import pytest
 from harness.errors import UserError
 from harness.kconfig import FragmentRequest, merge
 from harness.kselftest import BuiltTarget, Circumstances, Known
-from harness.kselftest.known import Failure, Skip, Split, When
+from harness.kselftest.known import Failure, Skip, Split, Sysctl, When
 from harness.kselftest.log import Reason
 from harness.kselftest.options import fragment
 from harness.suite.foreign import ForeignProgram
@@ -152,3 +152,12 @@ def test_swap_and_zswap_are_on_where_a_program_wants_them(mm: BuiltTarget) -> No
     words = programs["cow"].words
     assert words[words.index("mm") - 3 : words.index("mm") - 1] == ("-w", "-z")
     assert not {"-w", "-z"} & set(programs["thp"].words)
+
+
+def test_sysctls_are_set_where_a_program_needs_them(mm: BuiltTarget) -> None:
+    needed = Sysctl(program="c*", name="kernel/threads-max", value="-1", reason="r", when=When(accel="tcg"))
+    known = Known(split=SPLIT, sysctl=(needed,))
+    words = chosen(mm, known)["cow"].words
+    assert words[words.index("mm") - 3 : words.index("mm") - 1] == ("-c", "kernel/threads-max=-1")
+    assert "-c" not in chosen(mm, known)["thp"].words
+    assert "-c" not in chosen(mm, known, now=KVM)["cow"].words

@@ -28,7 +28,8 @@ def write(path: Path, text: str) -> None:
 
 
 def run(here: Path, *words: str) -> Completed:
-    files = {"KTAP_KMSG": "kmsg", "KTAP_TAINTED": "tainted", "HARNESS_SWAP": "no disk", "KSELFTEST_ZSWAP": "enabled"}
+    files = {"KTAP_KMSG": "kmsg", "KTAP_TAINTED": "tainted", "HARNESS_SWAP": "no disk", "KSELFTEST_ZSWAP": "enabled",
+             "KSELFTEST_SYSCTLS": "sysctls"}  # fmt: skip
     env = {"KSELFTEST_HERE": str(here), **{name: str(here / file) for name, file in files.items()}}
     return process.run(["sh", GUEST_FILES / "run.sh", *words], deadline=20, check=False, env=env)
 
@@ -93,3 +94,15 @@ def test_zswap_is_on_for_a_program_and_then_as_it_was(here: Path) -> None:
     (here / "enabled").unlink()  # a kernel without zswap: the program itself tells
     done = run(here, "-z", NAME, "demo", "./prog")
     assert done.returncode == 1 and not (here / "enabled").exists()
+
+
+def test_sysctls_are_set_for_a_program_and_then_as_they_were(here: Path) -> None:
+    folder = here / "sysctls" / "kernel"
+    folder.mkdir(parents=True)
+    write(here / "demo" / "prog", f"cat {folder}/a {folder}/b")
+    (folder / "a").write_text("950000\n")
+    (folder / "b").write_text("1\n")
+    options = ("-c", "kernel/a=-1", "-c", "kernel/absent=5", "-c", "kernel/b=2")
+    assert run(here, *options, NAME, "demo", "./prog").text == "-1\n2\n"
+    assert [(folder / name).read_text() for name in "ab"] == ["950000\n", "1\n"]
+    assert not (folder / "absent").exists()
