@@ -203,8 +203,9 @@ class QemuPlan:
     ``{lpj:HZ}`` (this machine's delay loops per tick) where values exist only at start. ``files`` (name → text) are
     written to the private folder (mode 0600) before the start;
     ``disks`` (name → size in MiB) become empty sparse files there. ``boot_deadline`` is in seconds from the start to
-    tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's. ``kernel`` is
-    what is booted, for whoever looks into a guest that failed.
+    tests being possible, on an idle machine of ordinary speed; the starter scales it by this machine's, and by
+    the boots of the kernel so far where the user has not given it (``boot_deadline_given``). ``kernel`` is what is
+    booted, for whoever looks into a guest that failed.
     """
 
     argv: tuple[str, ...]
@@ -217,6 +218,7 @@ class QemuPlan:
     files: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, int] = field(default_factory=dict)
     kernel: Kernel | None = None
+    boot_deadline_given: bool = False
 
 
 class Verdict(enum.StrEnum):

@@ -39,7 +39,7 @@ _KEPT_LOGS = 10
 @click.option("--shell", type=click.Choice(["ssh", "console"]), default="ssh", help="Where the shell is.")
 @click.option("--gdb", is_flag=True, help="Start the guest under gdb, with the kernel's own gdb commands.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="For the command; then status 124.")
-@click.option("--boot-deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="For the boot.")
+@click.option("--boot-deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="For an idle machine's boot.")
 @click.option("--stdin", "with_stdin", is_flag=True, help="Read standard input and give it to the command.")
 @click.option("--keep-log", type=click.Path(path_type=Path), metavar="FOLDER", help="Keep console and QEMU log there.")
 @dry_run_option

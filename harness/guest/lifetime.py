@@ -352,7 +352,8 @@ def start(
                 boot.attach(guest)
             elif wait:
                 key = plan.kernel.key if plan.kernel is not None else ""
-                seconds = deadlines.of_boot(plan.boot_deadline, kernel=key, cache=paths.cache)
+                measured = "" if plan.boot_deadline_given else key
+                seconds = deadlines.of_boot(plan.boot_deadline, kernel=measured, cache=paths.cache)
                 try:
                     boot.bring_up(guest, until=begun + seconds, allowed=seconds, ssh=ssh, progress=listener)
                 except BootError as error:

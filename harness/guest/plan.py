@@ -86,6 +86,7 @@ def plan(
         files={"topology": guest_facts(topology)},
         disks={"swap": swap_mib} if swap_mib else {},
         kernel=kernel,
+        boot_deadline_given=boot_deadline is not None,
     )
 
 

@@ -139,7 +139,8 @@ def test_a_machine_that_cannot_be_is_refused() -> None:
 def test_deadline_follows_config_unless_given() -> None:
     slow = decided(config="CONFIG_KASAN=y\nCONFIG_HZ=100\n").boot_deadline
     assert slow > decided().boot_deadline
-    assert decided(boot_deadline=7.0).boot_deadline == 7.0
+    given = decided(boot_deadline=7.0)
+    assert given.boot_deadline == 7.0 and given.boot_deadline_given and not decided().boot_deadline_given
 
 
 @pytest.mark.parametrize(
