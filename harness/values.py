@@ -258,8 +258,8 @@ class Frame:
     exact: bool = False
 
     def __str__(self) -> str:
-        where = f" ({self.location})" if self.location else f" ({self.symbol})" if self.symbol else ""
-        return f"{self.function}{where}{', inlined' if self.inlined else ''}"
+        words = f"{self.function} ({self.location})" if self.location else self.symbol or self.function
+        return f"{words}{', inlined' if self.inlined else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,9 +184,9 @@ def test_a_crash_in_a_few_lines() -> None:
     lines = crash_lines(replace(known, note="no lines"), frames=3)
     assert lines[0].startswith("kernel BUG at mm/slub.c:12!  [bug, fingerprint ")
     assert lines[1:] == [
-        "  deep (deep+0x1/0x2)",
-        "  f0 (f0+0x1/0x2)",
-        "  f1 (f1+0x1/0x2)",
+        "  deep+0x1/0x2",
+        "  f0+0x1/0x2",
+        "  f1+0x1/0x2",
         "  … and 18 more",
         "  → no lines",
     ]
