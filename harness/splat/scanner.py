@@ -93,7 +93,7 @@ class Splat:
     @property
     def title(self) -> str:
         """What happened and where, without addresses and process ids."""
-        return shorten(self.headline)
+        return shorten(self.headline) or "a report that was cut off behind its first line"
 
     @property
     def frames(self) -> tuple[str, ...]:
