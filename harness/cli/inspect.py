@@ -21,7 +21,7 @@ _KERNEL = "kernel"
 _DEBUG = "vmlinux.debug"
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command()
 @click.option("--guest", type=int, metavar="N", help="Which guest of the run [default: the one that has a dump].")
 @click.option("-c", "code", metavar="CODE", help="Run one line of drgn and end.")
 @click.argument("run")
@@ -32,7 +32,7 @@ def command(session: Session, /, run: str, words: tuple[str, ...], guest: int | 
 
     \b
     harness inspect last                                       interactive; `prog` is the dead kernel
-    harness inspect -c 'print(prog.crashed_thread().stack_trace())' last
+    harness inspect last -c 'print(prog["node_states"])'
     harness inspect last -- my_script.py                       a drgn script
     """
     folder = run_folders.find(run, paths=session.paths)

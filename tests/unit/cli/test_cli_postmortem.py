@@ -131,6 +131,35 @@ def test_a_dump_whose_kernel_is_in_the_cache(run: RunFolder, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        (("-c", "print(1)", "last"), ["-e", "print(1)"]),
+        (("last", "-c", "print(1)"), ["-e", "print(1)"]),
+        (("last", "--guest", "1", "--", "mine.py", "-c", "x"), ["mine.py", "-c", "x"]),
+    ],
+)
+def test_options_stand_before_or_behind_the_run(
+    words: tuple[str, ...], end: list[str], run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write("guests/1/vmcore", b"KDUMP   ")
+
+    def make(entry: Path) -> dict[str, object]:
+        (entry / "vmlinux.debug").write_bytes(b"")
+        return {}
+
+    Store(run.path.parents[2] / "cache").obtain("kernel", "ab12", make)
+    started: list[list[str]] = []
+
+    def replace(argv: list[str], *, env: dict[str, str | None]) -> int:
+        started.append(argv)
+        return 0
+
+    monkeypatch.setattr("harness.process.replace", replace)
+    assert call(run, "inspect", *words).exit_code == 0
+    assert started[0][-len(end) :] == end
+
+
+@pytest.mark.parametrize(
     ("command", "case", "expected"),
     [
         (["harness", "run"], "a/b:c", "harness run --add-config debuginfo --case a/b:c"),
