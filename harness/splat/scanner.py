@@ -49,6 +49,7 @@ _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows
 _BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects")
 _DUMP_LINES = 80  # with page_owner's two stacks
 _MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
+_ASK_CPUS = ("rcustall", "softlockup", "hardlockup", "hungtask", "csdlock")  # for backtraces, by NMI
 _LOCATED = ("warning", "bug")  # their lines say where in the source
 _SLAB_DUMP_LINES = 40  # of a slab report, after which bytes in hex are not kept: the stack stands below them
 _CUT_HERE_LINE = "------------[ cut here ]------------"
@@ -226,7 +227,7 @@ class SplatScanner:
         if caller is None:
             return latest
         if latest is not None and NMI_BACKTRACE.match(text):
-            asking = (writer for writer in reversed(self._open) if self._open[writer].kind in _MANY_STACKS)
+            asking = (writer for writer in reversed(self._open) if self._open[writer].kind in _ASK_CPUS)
             self._open[caller] = self._open[next(asking, latest)]
         return caller
 
@@ -260,7 +261,8 @@ class SplatScanner:
         return splat
 
     def _grow(self, current: Splat, rule: Rule | None, time: float | None, text: str) -> None:
-        if not current.headline and text.strip():
+        said = rule is not None or time is not None or current.time is None  # else it is a program's, most likely
+        if not current.headline and text.strip() and said:
             current.headline = text.strip()[:_LINE_LIMIT]
             current.kind = rule.kind if rule is not None else current.kind
         elif rule is not None and current.kind == "unknown" and rule.kind in (*_LOCATED, "slab"):

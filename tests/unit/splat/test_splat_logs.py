@@ -10,10 +10,11 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.splat import Splat, SplatScanner
+from harness.splat.scanner import _ASK_CPUS
 
 LOGS = Path(__file__).parent / "logs"
 CRASHES = tomllib.loads((LOGS / "crashes.toml").read_text())
@@ -130,6 +131,7 @@ def test_without_its_beginning_it_is_one_still_and_never_two(name: str) -> None:
 def test_two_at_once_are_kept_apart(data: st.DataObject) -> None:
     """Two CPUs write line by line by turns; the kernel names the writer of each."""
     names = data.draw(st.lists(st.sampled_from(RECORDED), min_size=2, max_size=2, unique=True))
+    assume(not all(scan(lines(name))[0].kind in _ASK_CPUS for name in names))  # nobody can tell whose backtrace it is
     chance = data.draw(st.randoms(use_true_random=False))
     assert marks(scan(_interleaved(names[0], names[1], chance))) == marks(
         [s for name in names for s in scan(_aligned(name, 0))]

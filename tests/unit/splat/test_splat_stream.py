@@ -49,6 +49,11 @@ def test_a_report_of_which_no_more_came_has_a_title() -> None:
     assert splat.title == "a report that was cut off behind its first line"
 
 
+def test_what_a_program_writes_below_a_cut_here_is_no_title() -> None:
+    (splat,) = scan(BUG[0], "0[    4.000001][  T101] UBSAN: shift-out-of-bounds in provoke.c:199:21")
+    assert splat.kind == "ubsan" and splat.title.startswith("UBSAN: ")
+
+
 def test_a_slab_report_and_the_warning_with_its_stack_are_one() -> None:
     (splat,) = scan(
         *SLAB, "[    4.000003][  T101] WARNING: CPU: 0 PID: 1 at mm/slub.c:1127 object_err+0x1/0x2", *BUG[3:]
