@@ -72,7 +72,8 @@ def check_(
     MEMCG) and as modules, and it boots and passes.
 
     A remark that stays is answered in series.toml ([[answers]]: patch, type, reason). What was compiled is kept: the
-    same again costs seconds, and an interrupted check goes on where it was.
+    same again costs seconds, and an interrupted check goes on where it was;
+    but boots are run each time (--patch leaves some out).
 
     \b
     harness series check ./outgoing                                    without building
