@@ -160,13 +160,16 @@ class Session:
         name = _qemu_name(self.machine, serial)
         if not name:
             raise NoUnplug(f"QEMU has no device of ours with the serial number {serial:#x}")
+        # the kernel takes the link on the bus away first, then the driver, and with it regions and their memory, then
+        # the folder of the device (device_del() in drivers/base/core.c)
+        folder = shlex.quote("".join(self._exchange(f"readlink -f {CXL}/{memdev}")))
         try:
             self.machine.qmp("device_del", id=name)
         except GuestError as reason:
             raise NoUnplug(reason.message) from reason
         until = time.monotonic() + _UNPLUG_SECONDS
         while time.monotonic() < until:
-            if not self._exchange(f"look {CXL}/{memdev}"):
+            if not self._exchange(f"[ ! -e {folder} ] || echo there"):
                 return
             time.sleep(0.2)
         raise NoUnplug(f"{memdev} is still there {_UNPLUG_SECONDS:g} s after device_del")

@@ -129,6 +129,37 @@ def test_outcomes(session: Session, tmp_path: Path) -> None:
     assert session.ask([Action(("answer", "mkdir", str(tmp_path)))]) == ["EEXIST"]
 
 
+def test_a_device_is_gone_when_its_driver_has_let_go(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link on the bus goes first: memory is still going offline then."""
+    folder, link = tmp_path / "pci" / "mem0", tmp_path / "mem0"
+    folder.mkdir(parents=True)
+    (folder / "serial").write_text("0x7\n")
+    link.symlink_to(folder)
+    asked = []
+
+    def release() -> None:
+        time.sleep(0.5)
+        (folder / "serial").unlink()
+        folder.rmdir()
+
+    def qmp(command: str, **arguments: Any) -> Any:
+        asked.append(command)
+        if command == "qom-list":
+            return [{"type": "child<cxl-type3>", "name": "dev0"}]
+        if command == "device_del":
+            link.unlink()
+            threading.Thread(target=release).start()
+        return 7
+
+    monkeypatch.setattr("harness.lifecycle.session.CXL", str(tmp_path))
+    monkeypatch.setattr(session.machine, "qmp", qmp)
+    assert session.play("unplug mem0", [Action(("unplug", "mem0"))])[0] == ["done"]
+    assert asked[-1] == "device_del"
+    assert not folder.exists()
+
+
 def test_what_comes_after_a_refusal_is_left_out(session: Session, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
