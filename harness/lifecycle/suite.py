@@ -172,6 +172,7 @@ class _Case:
         if found is not None:
             played, history = tuple(player.played), tuple(player.history[-_HISTORY:])
             player.abandon(found)
+            self._keep_steps(found, played)  # as it is, should the run be ended before it is shorter
             found, played, how = self._shrink(found, played, history)
             return self._failed(found, played, f"{how}; after {spent:.0f} s", said)
         if world.private:
@@ -230,12 +231,10 @@ class _Case:
         return *certain, f"{len(whole)} steps; fewer do not always show it"
 
     def _failed(self, found: Difference, played: tuple[Played, ...], how: str, said: Sequence[str] = ()) -> CaseResult:
-        name = f"{SUITE}/{self._case}"
-        text = steps.write([one.step for one in played], *_comment(found, played))
-        kept = self._floor.keep(f"{name}.steps", text)
+        kept = self._keep_steps(found, played)
         comment = [f"{self._program.full_name}:{self._case}: {found.reason}"]
         comment.append("In a guest: sh THIS. From the host: harness boot … --stdin -- sh -s <THIS")
-        shell = self._floor.keep(f"{name}.sh", script(played, found, library=self._suite.library, comment=comment))
+        shell = self._floor.keep(f"{SUITE}/{self._case}.sh", script(played, found, library=self._suite.library, comment=comment))
         lines = [*said, *self._player.evidence, how, *(f"step: {one.step}" for one in played), *found.lines[:_SHOWN]]
         if shell is not None:
             lines.append(f"as a script: {shell}")
@@ -245,6 +244,10 @@ class _Case:
         result = self._result(found.verdict, reason, [line for line in lines if line])
         mark = found.crash.fingerprint if found.crash is not None else None
         return replace(result, splat=found.splat, crash=found.crash, fingerprint=mark)
+
+    def _keep_steps(self, found: Difference, played: Sequence[Played]) -> Path | None:
+        text = steps.write([one.step for one in played], *_comment(found, played))
+        return self._floor.keep(f"{SUITE}/{self._case}.steps", text)
 
     def _skip(self, reason: str) -> CaseResult:
         if self._floor.require_feature:

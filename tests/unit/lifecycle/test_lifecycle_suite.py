@@ -105,6 +105,18 @@ def test_mistakes_are_found_and_made_short(mistake: Mistake, verdict: Verdict, s
     assert floor.kept["lifecycle/seed_3.sh"].startswith("#!/bin/sh\n# SPDX")
 
 
+def test_what_was_found_is_kept_when_the_run_ends_before_it_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suites, "shrink", interrupted)
+    floor = Floor(never_cleared)
+    with pytest.raises(KeyboardInterrupt):
+        run(floor, seconds=9.0)
+    assert steps(floor)
+    assert "has_private_memory" in floor.kept["lifecycle/seed_3.steps"].splitlines()[1]
+
+
 def test_a_seed_draws_the_same_again() -> None:
     said = []
     for _ in range(2):
