@@ -234,7 +234,8 @@ class _Case:
         kept = self._keep_steps(found, played)
         comment = [f"{self._program.full_name}:{self._case}: {found.reason}"]
         comment.append("In a guest: sh THIS. From the host: harness boot … --stdin -- sh -s <THIS")
-        shell = self._floor.keep(f"{SUITE}/{self._case}.sh", script(played, found, library=self._suite.library, comment=comment))
+        text = script(played, found, library=self._suite.library, comment=comment)
+        shell = self._floor.keep(f"{SUITE}/{self._case}.sh", text)
         lines = [*said, *self._player.evidence, how, *(f"step: {one.step}" for one in played), *found.lines[:_SHOWN]]
         if shell is not None:
             lines.append(f"as a script: {shell}")
