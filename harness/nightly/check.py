@@ -9,7 +9,8 @@ from pathlib import Path
 from harness import kconfig, run, series, source
 from harness import topology as topologies
 from harness.errors import UserError, nearest
-from harness.nightly.matrix import AXES, Archived, Cell, Matrix, at
+from harness.nightly.cells import Cell
+from harness.nightly.matrix import AXES, Archived, Matrix, at
 from harness.paths import Paths
 from harness.run import RunPlan
 

@@ -24,9 +24,10 @@ from harness.display import duration
 from harness.errors import HarnessError, UserError
 from harness.history.place import OFF, Place
 from harness.nightly import check, plan
+from harness.nightly.cells import Cell
+from harness.nightly.cells import cells as cells_of
 from harness.nightly.inputs import Inputs, fingerprints, moves, pinned, safe, series_name, source_name
-from harness.nightly.matrix import Cell, Matrix
-from harness.nightly.matrix import cells as cells_of
+from harness.nightly.matrix import Matrix
 from harness.nightly.plan import Todo
 from harness.nightly.state import Book, CellState, Desk, Kept, Known, Night
 from harness.nightly.view import NightView

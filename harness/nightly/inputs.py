@@ -14,7 +14,8 @@ from msgspec import structs
 from harness import kconfig, series, source, toolchain
 from harness import topology as topologies
 from harness.errors import EnvironmentFailure, HarnessError
-from harness.nightly.matrix import Archived, Cell, Matrix
+from harness.nightly.cells import Cell
+from harness.nightly.matrix import Archived, Matrix
 from harness.nightly.state import Input
 from harness.paths import Paths
 from harness.profile import Profile

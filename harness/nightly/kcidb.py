@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from harness import __version__
+from harness.nightly.cells import Cell
 from harness.nightly.inputs import series_name, source_name
-from harness.nightly.matrix import Cell
 from harness.nightly.report import CellReport, NightReport
 from harness.results.record import CaseRecord
 from harness.store import value_digest

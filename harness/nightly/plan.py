@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from harness import topology as topologies
 from harness.display import duration
 from harness.errors import UserError
-from harness.nightly.matrix import Cell, Matrix
+from harness.nightly.cells import Cell
+from harness.nightly.matrix import Matrix
 from harness.nightly.state import Book, Known
 from harness.paths import Paths
 from harness.profile import Profile

@@ -11,7 +11,8 @@ from harness.display import duration, printable
 from harness.errors import HarnessError
 from harness.history.kinds import Classified
 from harness.history.place import Place
-from harness.nightly.matrix import Cell, Matrix
+from harness.nightly.cells import Cell
+from harness.nightly.matrix import Matrix
 from harness.nightly.remember import of_history
 from harness.nightly.state import Book, CellState, Night, night_verdict
 from harness.paths import Paths

@@ -9,7 +9,8 @@ import pytest
 
 from harness import nightly
 from harness.errors import UserError
-from harness.nightly.matrix import Cell, cells, load, parse, span
+from harness.nightly.cells import Cell, cells
+from harness.nightly.matrix import load, parse, span
 from harness.nightly.plan import check_wall, estimate, kernels, ordered, todos
 from harness.nightly.state import Book, Known
 from harness.paths import Paths
