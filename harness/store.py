@@ -335,15 +335,17 @@ def _write_verified(folder: Path, seen: dict[str, list[int]], started: int) -> N
 
 
 def folder_size(folder: Path) -> int:
-    """The bytes of a folder's files; what vanishes meanwhile counts nothing."""
+    """The bytes of a folder's files, its share of those with other names; what vanishes meanwhile counts nothing."""
     total, folders = 0, [os.fspath(folder)]
     while folders:  # pathlib takes three times as long, which a worktree's 90,000 files make felt
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if is_folder:
                     folders.append(entry.path)
                 with contextlib.suppress(OSError):
-                    total += entry.stat(follow_symlinks=False).st_size
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_size // (1 if is_folder else max(1, status.st_nlink))
     return total
 
 

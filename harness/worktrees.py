@@ -8,14 +8,19 @@ lies beside it and shares the objects and refs of the bare repository (gitreposi
     <cache>/worktrees/<repository>/<key>/source   the files
     <cache>/worktrees/<repository>/<key>/output   make O=, belongs to whoever builds
     <cache>/worktrees/<repository>/<key>/git      HEAD, index
+
+A new worktree may begin as another one of its repository (:class:`Seed`): files of the source are hard links then,
+which git takes apart where a commit changes them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +33,16 @@ from harness.progress import Progress
 from harness.store import Store, disk_failure
 
 _CHECKOUT_SECONDS = 1800.0
+_COPY_SECONDS = 600.0
+_LARGEST = 256 << 20  # bytes of an output file in which a path is looked for: more than a kernel with debug information
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A worktree that a new one may begin as: its key, and whether with what was built there (``output``)."""
+
+    key: str
+    output: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +66,10 @@ class Worktree:
         within: Enclosure | None = None,
     ) -> process.Completed:
         """Run git in this worktree."""
-        settings: tuple[str, ...] = ()
+        # a link made or removed changes the time of the inode (ctime), not the file
+        settings: tuple[str, ...] = ("-c", "core.trustctime=false")
         if self._patterns.is_file():
-            settings = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
+            settings += ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
         return repository.git(
             f"--git-dir={self.git_dir}",
             f"--work-tree={self.source}",
@@ -99,17 +115,22 @@ def lease(
     store: Store,
     progress: Progress,
     sparse: Sequence[str] = (),
+    seeds: Sequence[Seed] = (),
 ) -> Iterator[Worktree]:
     """A worktree at ``commit``, this process's alone for the length of the block, kept after it.
 
     Local changes and files that do not belong to the commit are gone from ``source``; a worktree too damaged for
     that is made anew. ``sparse`` (patterns in gitignore(5) form) limits which files are checked out; the commit is
-    whole all the same. Raises :class:`EnvironmentFailure` (disk full, another run holds it for too long), and
-    :class:`UserError` for a cache folder in which make cannot work.
+    whole all the same. One that is not there yet begins as the first of ``seeds`` that is free.
+
+    Raises :class:`EnvironmentFailure` (disk full, another run holds it for too long), and :class:`UserError` for a
+    cache folder in which make cannot work.
     """
     check_cache(paths)
     root = folder(paths, repository, key)
-    with store.lock(f"worktree-{root.parent.name}-{root.name}", what=f"the worktree '{key}'", progress=progress):
+    with store.lock(_lock(root), what=f"the worktree '{key}'", progress=progress):
+        if seeds and is_new(root):
+            _begin(root, [(folder(paths, repository, seed.key), seed.output) for seed in seeds], store, progress)
         worktree = Worktree(source=root / "source", output=root / "output", git_dir=root / "git")
         _prepare(worktree, repository, sparse)
         try:
@@ -122,6 +143,12 @@ def lease(
             _prepare(worktree, repository, sparse)
             _bring_again(worktree, commit, repository, progress)
         yield worktree
+
+
+def is_new(root: Path) -> bool:
+    """Whether a worktree has neither a checkout nor anything that was built of one."""
+    output = root / "output"
+    return not (root / "git" / "index").exists() and not (output.is_dir() and any(output.iterdir()))
 
 
 def check_cache(paths: Paths) -> None:
@@ -160,6 +187,64 @@ def _prepare(worktree: Worktree, repository: Path, sparse: Sequence[str]) -> Non
             (worktree.git_dir / "index").unlink(missing_ok=True)  # it marks files as left out on purpose
     except OSError as reason:
         raise disk_failure(reason, f"while preparing the worktree {worktree.source.parent}") from reason
+
+
+def _lock(root: Path) -> str:
+    return f"worktree-{root.parent.name}-{root.name}"
+
+
+def _begin(root: Path, seeds: Sequence[tuple[Path, bool]], store: Store, progress: Progress) -> None:
+    """Make a new worktree as one of others, the first that can be had now; none is an ordinary checkout."""
+    beside = root / "beginning"
+    for origin, output in seeds:
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            with store.lock(_lock(origin), what=str(origin), wait=0.0):
+                if is_new(origin):
+                    continue
+                progress.update(f"beginning as {origin.name}")
+                _copy(origin, beside, output=output)
+            if output:
+                _rename_within(beside / "output", os.fsencode(origin), os.fsencode(root))
+            # source and output are of one time: with the output alone, make would take files of another for its own
+            for name in ("source", "output", "git"):
+                shutil.rmtree(root / name, ignore_errors=True)
+            for name in ("output", "source", "git"):
+                (beside / name).rename(root / name)
+        except (OSError, EnvironmentFailure):
+            continue
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return
+
+
+def _copy(origin: Path, target: Path, *, output: bool) -> None:
+    make_folder(target / "output")
+    for name in ("source", "git", *(["output"] if output else [])):
+        links = ["--link"] if name == "source" else []
+        process.run(["cp", "--archive", *links, "--", origin / name, target], deadline=_COPY_SECONDS)
+
+
+def _rename_within(folder: Path, old: bytes, new: bytes) -> None:
+    """Have files and links of an output folder name another worktree, as if they had been made in it; times stay.
+
+    Both names are of one length, so that it is the same inside of programs. Raises :class:`OSError`.
+    """
+    if len(old) != len(new):
+        raise OSError(f"{os.fsdecode(new)} is no longer or shorter than {os.fsdecode(old)}")
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                target = os.fsencode(path.readlink())
+                if old in target:
+                    path.unlink()
+                    path.symlink_to(os.fsdecode(target.replace(old, new)))
+            elif stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST and old in (data := path.read_bytes()):
+                path.unlink()  # it may be read-only
+                path.write_bytes(data.replace(old, new))
+                path.chmod(stat.S_IMODE(status.st_mode))
+                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import sandbox, worktrees
-from harness.build import state
+from harness.build import nearest, state
 from harness.build.failure import error_of, failing_command
 from harness.build.log import BuildLog, Step, merged_warnings
 from harness.build.plan import MakePlan, default_jobs, estimated_steps, make_plan, targets
@@ -30,6 +30,7 @@ from harness.toolchain import ARCHITECTURE, Toolchain
 from harness.values import AppliedSeries, Kernel, KernelConfig
 
 _KIND = "kernel"
+_KEY = "build-"  # of worktrees, with what follows of one length
 _FORMAT = 1  # of the entry: raise it when the way kernels are built or kept changes
 _BUILD_SECONDS = 6 * 3600.0
 _STEP_SECONDS = 600.0
@@ -187,13 +188,16 @@ def new_job(
 
 @contextmanager
 def _lease(job: Job) -> Iterator[worktrees.Worktree]:
+    repository, key = job.applied.tree.repository, f"{_KEY}{job.config.digest[:16]}"
+    root = worktrees.folder(job.paths, repository, key)
     with worktrees.lease(
-        repository=job.applied.tree.repository,
-        key=f"build-{job.config.digest[:16]}",
+        repository=repository,
+        key=key,
         commit=job.applied.commit,
         paths=job.paths,
         store=job.store,
         progress=job.progress,
+        seeds=nearest.seeds(root, job.config, commit=job.applied.commit, prefix=_KEY),
     ) as worktree:
         yield worktree
 
@@ -350,7 +354,7 @@ def _find_command(job: Job, worktree: worktrees.Worktree, log: BuildLog) -> list
 def _write_config(config: KernelConfig, output: Path) -> None:
     """Put the ``.config`` in place; an equal one stays as it is, so that make sees no change."""
     path = sandbox.own_file(output / ".config")
-    kept = sandbox.own_file(output / ".harness-config")  # make writes its own head and order into .config
+    kept = sandbox.own_file(output / nearest.CONFIG)  # make writes its own head and order into .config
     try:
         if path.is_file() and kept.is_file() and kept.read_text() == config.text:
             return
