@@ -67,9 +67,10 @@ def command(session: Session, /, as_json: bool, dry_run: bool, form: str, **flag
     if profile.patches is not None:
         raise UserError(f"the profile {name} takes only {profile.patches} patches", hint="a gate judges a whole series")
     want = wanted(profile, base=flags["base"], head=flags["head"], source=flags["source"], paths=session.paths)
-    choice = Choice(grid=flags["grid"], boot="none", suites=flags["suites"], only=flags["only"])
     kind, rest = stage.parse(flags["head"], paths=session.paths)
-    answers = named.describe(rest, paths=session.paths)[1].answers if kind is named.KIND else ()
+    described = named.describe(rest, paths=session.paths)[1] if kind is named.KIND else None
+    answers, stages = (described.answers, described.stages) if described else ((), ())
+    choice = Choice(grid=flags["grid"], boot="none", suites=flags["suites"], only=flags["only"], stages=stages)
     todo = gate.GatePlan(
         wanted=want, choice=choice, boot=flags["boot"], repeat=flags["repeat"], again=flags["again"], answers=answers
     )

@@ -16,7 +16,6 @@ from harness.errors import ApplyError, HarnessError, UserError
 from harness.profile import Profile
 from harness.progress import Progress
 from harness.series import named
-from harness.series.answers import Answer
 from harness.series.check import PatchCheck, check
 from harness.series.finding import Finding, Level, exit_status
 from harness.values import Series, Tree
@@ -93,7 +92,8 @@ def check_(
         name = next(iter(given))
         raise UserError(f"--{names.get(name, name)} needs --each")
     profile = _profile(session, spec, source_spec, flags) if each else None
-    choice = _choice(given) if each else None
+    described = _described(session, spec)
+    choice = _choice(given, described) if each else None
     if dry_run and not each:
         raise UserError("there is nothing to plan without --each", hint="a plain check builds nothing")
     tree, found = tree_and_series(session, spec, profile.source if profile is not None else source_spec)
@@ -111,7 +111,7 @@ def check_(
         try:
             check(
                 tree, found, paths=session.paths, store=session.store, progress=progress, each=checks,
-                only=todo.patches if todo is not None else (), answers=_answers(session, spec),
+                only=todo.patches if todo is not None else (), answers=described.answers if described else (),
                 on_finding=shown.finding,
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -186,11 +186,12 @@ def _profile(session: Session, spec: str, source_spec: str | None, flags: dict[s
     return session.heeded(profiles.override(profile, {"source": source, "series": spec, "jobs": flags["jobs"]}))
 
 
-def _choice(given: dict[str, Any]) -> Choice:
+def _choice(given: dict[str, Any], described: named.Description | None) -> Choice:
     from harness.patchcheck import Choice
 
     return Choice(
-        **{name: given[name] for name in ("grid", "cells", "boot", "suites", "link", "only") if name in given}
+        **{name: given[name] for name in ("grid", "cells", "boot", "suites", "link", "only") if name in given},
+        stages=described.stages if described else (),
     )
 
 
@@ -211,7 +212,8 @@ def _plan(
     from harness import run as runs
 
     if choice.boot != "none":
-        runs.plan(bench.profile, selection=choice.suites, paths=session.paths)  # a suite's name, before any build
+        for names in (choice.suites, *(one.suites for one in choice.stages)):
+            runs.plan(bench.profile, selection=names, paths=session.paths)  # a suite's name, before any build
     try:
         applied = stage.apply(tree, found, paths=session.paths, store=session.store, progress=progress)
     except ApplyError:
@@ -227,6 +229,7 @@ def _show_plan(profile: Profile, todo: PatchPlan, as_json: bool) -> None:
         click.echo("\n".join(lines))
 
 
-def _answers(session: Session, spec: str) -> tuple[Answer, ...]:
+def _described(session: Session, spec: str) -> named.Description | None:
+    """What a named series says of itself."""
     kind, rest = stage.parse(spec, paths=session.paths)
-    return named.describe(rest, paths=session.paths)[1].answers if kind is named.KIND else ()
+    return named.describe(rest, paths=session.paths)[1] if kind is named.KIND else None

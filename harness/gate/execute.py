@@ -47,6 +47,7 @@ from harness.series import at_patch
 from harness.series.answers import Answer
 from harness.series.check import check
 from harness.series.finding import Finding, Level
+from harness.series.stages import stage_of
 from harness.store import Store
 from harness.toolchain import host_toolchain
 from harness.values import Verdict
@@ -243,12 +244,13 @@ class _Gate:
                 self._between(ends, number)
 
     def _between(self, ends: Ends, number: int) -> None:
-        """The suites on the first patches only."""
+        """The suites on the first patches only; at a stage of the series those that mean something there."""
         assert ends.head is not None
-        profile = override(self.todo.profile, {"patches": number})
+        stage = stage_of(self.todo.choice.stages, number) if not self.todo.choice.suites else None
+        profile = override(self.todo.profile, {"patches": number, "suites": stage.suites if stage else None})
         side = Side(name=f"patch {number}", profile=profile, applied=at_patch(ends.head, number))
-        with self.view.stage("sides") as stage:
-            key = self.runs.key(side, stage)
+        with self.view.stage("sides") as shown:
+            key = self.runs.key(side, shown)
         self.between[number] = self.runs.sample(side, key)
         self.write()
 

@@ -14,6 +14,7 @@ from harness.progress import Progress, StageView
 from harness.results.folder import RunFolder
 from harness.results.record import Results, counts, exit_status
 from harness.series.finding import Finding, Level
+from harness.series.stages import Stage, stage_of
 from harness.values import AppliedSeries, CaseResult, Patch, Verdict
 
 _SHOWN = 20
@@ -24,11 +25,20 @@ class Boots:
 
     name = "boot"
 
-    def __init__(self, *, bench: Bench, builds: Builds, patches: Collection[int], suites: Sequence[str]) -> None:
+    def __init__(
+        self,
+        *,
+        bench: Bench,
+        builds: Builds,
+        patches: Collection[int],
+        suites: Sequence[str],
+        stages: Sequence[Stage] = (),
+    ) -> None:
         self._bench = bench
         self._builds = builds
         self._patches = patches
         self._suites = suites
+        self._stages = stages
         self._tree_is_due = 0 in patches
 
     def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
@@ -44,22 +54,24 @@ class Boots:
 
     def _run(self, number: int) -> Finding:
         profile = profiles.override(self._bench.profile, {"patches": number})
-        todo = run.plan(profile, selection=self._suites, paths=self._bench.paths)
+        stage = stage_of(self._stages, number)
+        todo = run.plan(profile, selection=stage.suites if stage else self._suites, paths=self._bench.paths)
         view = _View(self._bench.progress, f"patch {number}" if number else "the tree before the series")
         folder, results = run.execute(
             todo, paths=self._bench.paths, store=self._bench.store, view=view, command=("harness", "series", "check")
         )
         if results.interrupted:
             raise KeyboardInterrupt
-        return finding(number, folder, results)
+        return finding(number, folder, results, stage)
 
 
-def finding(number: int, folder: RunFolder, results: Results) -> Finding:
-    """What a finished run says of a patch."""
+def finding(number: int, folder: RunFolder, results: Results, stage: Stage | None = None) -> Finding:
+    """What a finished run says of a patch; at a ``stage`` not all suites ran."""
     verdict = Verdict(results.verdict)
     number_of = ", ".join(f"{count} {name}" for name, count in sorted(counts(results.cases).items()))
     failure = results.failure
     message = f"{verdict}: {failure.message}" if failure is not None else f"boots; {number_of}"
+    message += f" (not all suites: {stage.reason})" if stage is not None else ""
     bad = [one for one in results.cases if not Verdict(one.verdict).good]
     details = [f"{one.verdict} {one.suite}/{one.program}:{one.case}  {one.reason}" for one in bad[:_SHOWN]]
     details += [f"… {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []

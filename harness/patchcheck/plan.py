@@ -16,6 +16,7 @@ from harness.patchcheck.cell import Cell
 from harness.patchcheck.grid import Grid
 from harness.repository import Repository
 from harness.series.check import PatchCheck
+from harness.series.stages import Stage
 from harness.values import AppliedSeries
 
 GRIDS = ("none", "quick", "full")
@@ -27,7 +28,7 @@ class Choice:
     """What a user chose. ``grid``: the last patch (quick) or each (full); ``boot``: the tree and the last, or each.
 
     ``cells`` stand in place of the grid's own, ``suites`` in place of the profile's; ``link`` links every cell.
-    ``only`` are the numbers of the patches to look at; none: all.
+    ``only`` are the numbers of the patches to look at; none: all. ``stages`` are those of the series.
     """
 
     grid: str = "quick"
@@ -36,6 +37,7 @@ class Choice:
     suites: tuple[str, ...] = ()
     link: bool = False
     only: tuple[int, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cells and self.grid == "none":
@@ -127,7 +129,10 @@ def checks(plan: PatchPlan, bench: Bench) -> list[PatchCheck]:
             )
         )
     if plan.boot_patches:
-        found.append(Boots(bench=bench, builds=builds, patches=plan.boot_patches, suites=plan.choice.suites))
+        stages = () if plan.choice.suites else plan.choice.stages
+        found.append(
+            Boots(bench=bench, builds=builds, patches=plan.boot_patches, suites=plan.choice.suites, stages=stages)
+        )
     return found
 
 

@@ -16,6 +16,11 @@
     type = "SUSPECT_CODE_INDENT"
     reason = "the line is context: the macro was so before"
 
+    [[stages]]                                            # patches at which only some suites mean something, and why
+    patches = [6, 7]
+    suites = ["smoke", "cxl"]
+    reason = "there are private regions, and no type yet that they can be bound with"
+
 Only ``title`` is required; an unknown key is an error. What an answer answers: :mod:`harness.series.answers`.
 """
 
@@ -31,6 +36,7 @@ from harness.errors import UserError, nearest, unknown_name
 from harness.paths import Paths
 from harness.series.answers import Answer
 from harness.series.kind import Kind, Request
+from harness.series.stages import Stage
 from harness.values import Series
 
 FILE = "series.toml"
@@ -47,6 +53,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     patches: str = "."
     see: str = ""
     answers: tuple[Answer, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
 
 def names(paths: Paths) -> list[str]:
@@ -78,7 +85,7 @@ def parse_description(data: bytes, path: Path) -> Description:
 
 
 def _keys() -> list[str]:
-    return [field.encode_name for kind in (Description, Answer) for field in msgspec.structs.fields(kind)]
+    return [field.encode_name for kind in (Description, Answer, Stage) for field in msgspec.structs.fields(kind)]
 
 
 def _explained(reason: str) -> str:

@@ -239,6 +239,23 @@ def test_a_kernel_that_does_not_boot(bench: Bench) -> None:
     assert [one["circumstances"]["profile"]["patches"] for one in manifests] == [0, 1]
 
 
+def test_only_what_means_something_runs_at_a_stage(bench: Bench) -> None:
+    folder = series(bench, {"mm/zswap.c": ": x\n"})
+    (folder / "series.toml").write_text(
+        'title = "one"\n[[stages]]\npatches = [1]\nsuites = ["smoke/test_one"]\nreason = "half there"\n'
+    )
+    outcome = each(bench, folder, "--boot", "ends", "--json")
+    assert outcome.status == 3, outcome.text
+    said = {number: message for number, (_, message) in findings(outcome, "boot").items()}
+    assert "(not all suites: half there)" in said[1] and "not all suites" not in said[0]
+    chosen = each(bench, folder, "--boot", "ends", "--suite", "smoke", "--json")  # what a user chose runs everywhere
+    assert "not all suites" not in findings(chosen, "boot")[1][1]
+    described = (folder / "series.toml").read_text()
+    (folder / "series.toml").write_text(described.replace("test_one", "test_two"))
+    refused = each(bench, folder, "--boot", "ends")
+    assert refused.status == 2 and "did you mean 'test_one'" in refused.text and "building" not in refused.text
+
+
 def test_an_interrupt_tells_what_is_known(bench: Bench) -> None:
     folder = series(bench, {"mm/zswap.c": ": x\n"}, {"mm/zswap.c": "sleep 60\n"})
     words = ("series", "check", folder, "--each", "--grid", "none", "--boot", "none")

@@ -182,6 +182,8 @@ def test_misspelt_name_kind_and_key(tmp_path: Path, read: Read) -> None:
         b"title = 3": "title",
         b"title = ": "TOML",
         b"title='x'\nbase='main'": "no commit",
+        b"title='x'\n[[stages]]\npatches=[1]\nsuites=['a']": "reason",
+        b"title='x'\n[[stages]]\npatches=[]\nsuites=['a']\nreason='y'": "needs patches",
     }
     for text, says in bad.items():
         with pytest.raises(UserError, match=says):
