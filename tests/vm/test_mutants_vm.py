@@ -24,18 +24,20 @@ ELSEWHERE = "private/test_attributes:create_file_mode"
 def test_a_mutant_is_killed_by_the_case_that_should(harness: Harness) -> None:
     outcome = harness("mutants", MUTANT, "--suite", "private/test_attributes", "--again")
     assert outcome.status == 0, outcome.why
-    (record,) = json.loads((outcome.folder / "mutants.json").read_text())["mutants"]
+    first = outcome.folder
+    (record,) = json.loads((first / "mutants.json").read_text())["mutants"]
     assert (record["outcome"], record["case"], record["verdict"]) == ("killed", KILLER, "FAIL")
     assert re.search(rf"{MUTANT} +killed +.* +FAIL +{re.escape(KILLER)}", outcome.text), outcome.why
     assert outcome.verdicts() == {f"{SERIES}:unmutated": "PASS", f"{SERIES}:{MUTANT}": "PASS"}
-    folder = outcome.folder / "mutants" / MUTANT
+    folder = first / "mutants" / MUTANT
     for name in (f"{MUTANT}.patch", "guests/1/console.log", "results.json"):
         assert (folder / name).stat().st_size > 0, name
     assert list(folder.glob("again-*/guests/1/console.log")), "it was not tried again"
     known = harness("mutants", MUTANT, "--suite", "private/test_attributes")
     assert known.status == 0, known.why
-    assert f"known from run {outcome.folder.name}" in known.text
-    assert json.loads((known.folder / "mutants.json").read_text())["mutants"] == [record]
+    assert f"known from run {first.name}" in known.text
+    (second,) = set((known.data / "runs").iterdir()) - {first}
+    assert json.loads((second / "mutants.json").read_text())["mutants"] == [record]
 
 
 def test_a_mutant_that_no_case_looks_at_survives(harness: Harness) -> None:
