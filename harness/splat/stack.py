@@ -15,6 +15,7 @@ _SYMBOL = r"([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?:\s+\[([\w-]+)[^\]]
 _RIP = re.compile(r"^\s*(?:RIP: 0010:|pc : )" + _SYMBOL)
 _FRAME = re.compile(r"^\s*(?:\[<[0-9a-f]+>\] )?(\? )?" + _SYMBOL)
 _BETWEEN = re.compile(r"^\s*</?[A-Z#]+\d?>|^\s*$|^\s*RIP: |^\s*(?:Code|R[ABCDS][XPI]|RSP|EFLAGS|R\d\d|FS|CS|CR2): ?")
+_THREAD = frozenset(("kthread", "ret_from_fork", "ret_from_fork_asm"))  # of every kernel thread
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$")
 
 
@@ -47,6 +48,7 @@ def stack(lines: Iterable[str]) -> tuple[Entry, ...]:
     """
     at: Entry | None = None
     found: list[Entry] = []
+    waiting: list[Entry] = []
     inside = done = False
     for line in lines:
         if at is None and not found and (match := _RIP.match(line)):  # one inside a stack is an exception frame
@@ -59,11 +61,18 @@ def stack(lines: Iterable[str]) -> tuple[Entry, ...]:
         elif inside and line.strip() == "</IRQ>" and any(entry.function in WATCHERS for entry in found):
             found.clear()
         elif inside and found and not _BETWEEN.match(line):
-            inside, done = False, True
+            inside, done = False, any(map(_tells, found))
+            if not done:  # a kernel thread that waits: RCU's own, above the CPU that stalls
+                waiting, found = waiting or found, []
+    found = found or waiting
     telling = [entry for entry in found if not DULL_FRAMES.match(entry.function)] or found
     if at is not None and not DULL_FRAMES.match(at.function) and (not telling or telling[0].function != at.function):
         telling.insert(0, at)
     return tuple(telling)
+
+
+def _tells(entry: Entry) -> bool:
+    return not DULL_FRAMES.match(entry.function) and entry.function not in _THREAD
 
 
 def frames(lines: Iterable[str]) -> tuple[str, ...]:

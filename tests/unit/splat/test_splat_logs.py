@@ -49,7 +49,7 @@ def marks(splats: list[Splat]) -> list[tuple[str, str]]:
 def test_every_log_is_known_and_every_known_one_is_there() -> None:
     wanted = {f"{on}/{name}" for name, one in CRASHES.items() for on in one["on"]}
     assert set(RECORDED) <= wanted
-    complete = ("default/", "runs/")
+    complete = ("crashes/", "default/", "runs/")
     assert {name for name in wanted if name.startswith(complete)} <= set(RECORDED)
 
 
