@@ -99,7 +99,7 @@ def test_each_crash_is_the_case_s_that_it_began_in_and_the_rest_go_on(harness: H
     again = "--add-config debuginfo --case crashes/test_crashes:crashes_by_panic"
     assert again in cases["crashes_by_panic"]["crash"]["note"]
     assert again in outcome.text
-    assert "provoke_warning (" in (outcome.folder / "junit.xml").read_text()
+    assert "\n  provoke_warning+0x" in (outcome.folder / "junit.xml").read_text()
     guests = sorted(folder.name for folder in (outcome.folder / "guests").iterdir())
     assert len(guests) == 8, "one for each crash but the last program's last, and one after the announced BUG"
 
