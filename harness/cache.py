@@ -18,6 +18,7 @@ from pathlib import Path
 from harness.errors import EnvironmentFailure, UserError
 from harness.paths import Paths
 from harness.store import Store, folder_size
+from harness.worktrees import lock_name
 
 # Used less than this long ago: a run may be about to open it.
 _JUST_USED_SECONDS = 600.0
@@ -147,7 +148,7 @@ def _worktrees(paths: Paths) -> Iterator[Item]:
         with contextlib.suppress(OSError):
             times = [path.stat().st_mtime for path in (root, *root.iterdir())]
             name = f"{root.parent.name}/{root.name}"
-            lock = f"worktree-{root.parent.name}-{root.name}"
+            lock = lock_name(root)
             yield Item(kind="worktree", name=name, path=root, size=folder_size(root), used=max(times), lock=lock)
 
 

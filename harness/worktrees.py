@@ -128,7 +128,7 @@ def lease(
     """
     check_cache(paths)
     root = folder(paths, repository, key)
-    with store.lock(_lock(root), what=f"the worktree '{key}'", progress=progress):
+    with store.lock(lock_name(root), what=f"the worktree '{key}'", progress=progress):
         if seeds and is_new(root):
             _begin(root, [(folder(paths, repository, seed.key), seed.output) for seed in seeds], store, progress)
         worktree = Worktree(source=root / "source", output=root / "output", git_dir=root / "git")
@@ -189,7 +189,8 @@ def _prepare(worktree: Worktree, repository: Path, sparse: Sequence[str]) -> Non
         raise disk_failure(reason, f"while preparing the worktree {worktree.source.parent}") from reason
 
 
-def _lock(root: Path) -> str:
+def lock_name(root: Path) -> str:
+    """The name of the lock (:meth:`harness.store.Store.lock`) of who works in a worktree."""
     return f"worktree-{root.parent.name}-{root.name}"
 
 
@@ -199,7 +200,7 @@ def _begin(root: Path, seeds: Sequence[tuple[Path, bool]], store: Store, progres
     for origin, output in seeds:
         shutil.rmtree(beside, ignore_errors=True)
         try:
-            with store.lock(_lock(origin), what=str(origin), wait=0.0):
+            with store.lock(lock_name(origin), what=str(origin), wait=0.0):
                 if is_new(origin):
                     continue
                 progress.update(f"beginning as {origin.name}")

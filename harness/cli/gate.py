@@ -13,7 +13,6 @@ from harness import profile as profiles
 from harness import series as stage
 from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
 from harness.errors import UserError
-from harness.series import named
 
 
 @click.command()
@@ -67,12 +66,17 @@ def command(session: Session, /, as_json: bool, dry_run: bool, form: str, **flag
     if profile.patches is not None:
         raise UserError(f"the profile {name} takes only {profile.patches} patches", hint="a gate judges a whole series")
     want = wanted(profile, base=flags["base"], head=flags["head"], source=flags["source"], paths=session.paths)
-    kind, rest = stage.parse(flags["head"], paths=session.paths)
-    described = named.describe(rest, paths=session.paths)[1] if kind is named.KIND else None
-    answers, stages = (described.answers, described.stages) if described else ((), ())
-    choice = Choice(grid=flags["grid"], boot="none", suites=flags["suites"], only=flags["only"], stages=stages)
+    described = stage.describe(flags["head"], paths=session.paths)
+    choice = Choice(
+        grid=flags["grid"], boot="none", suites=flags["suites"], only=flags["only"], stages=described.stages
+    )
     todo = gate.GatePlan(
-        wanted=want, choice=choice, boot=flags["boot"], repeat=flags["repeat"], again=flags["again"], answers=answers
+        wanted=want,
+        choice=choice,
+        boot=flags["boot"],
+        repeat=flags["repeat"],
+        again=flags["again"],
+        answers=described.answers,
     )
     if dry_run:
         _show_plan(session, todo)

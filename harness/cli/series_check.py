@@ -92,7 +92,7 @@ def check_(
         name = next(iter(given))
         raise UserError(f"--{names.get(name, name)} needs --each")
     profile = _profile(session, spec, source_spec, flags) if each else None
-    described = _described(session, spec)
+    described = stage.describe(spec, paths=session.paths)
     choice = _choice(given, described) if each else None
     if dry_run and not each:
         raise UserError("there is nothing to plan without --each", hint="a plain check builds nothing")
@@ -111,7 +111,7 @@ def check_(
         try:
             check(
                 tree, found, paths=session.paths, store=session.store, progress=progress, each=checks,
-                only=todo.patches if todo is not None else (), answers=described.answers if described else (),
+                only=todo.patches if todo is not None else (), answers=described.answers,
                 on_finding=shown.finding,
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -186,12 +186,12 @@ def _profile(session: Session, spec: str, source_spec: str | None, flags: dict[s
     return session.heeded(profiles.override(profile, {"source": source, "series": spec, "jobs": flags["jobs"]}))
 
 
-def _choice(given: dict[str, Any], described: named.Description | None) -> Choice:
+def _choice(given: dict[str, Any], described: named.Description) -> Choice:
     from harness.patchcheck import Choice
 
     return Choice(
         **{name: given[name] for name in ("grid", "cells", "boot", "suites", "link", "only") if name in given},
-        stages=described.stages if described else (),
+        stages=described.stages,
     )
 
 
@@ -227,9 +227,3 @@ def _show_plan(profile: Profile, todo: PatchPlan, as_json: bool) -> None:
         print_json(lines)
     else:
         click.echo("\n".join(lines))
-
-
-def _described(session: Session, spec: str) -> named.Description | None:
-    """What a named series says of itself."""
-    kind, rest = stage.parse(spec, paths=session.paths)
-    return named.describe(rest, paths=session.paths)[1] if kind is named.KIND else None

@@ -11,7 +11,6 @@ import click
 from harness import series as stage
 from harness import source
 from harness.cli.session import Session
-from harness.series import named
 from harness.values import Series, Tree
 
 _DEFAULT_SOURCE = "debian:6.12"
@@ -29,10 +28,7 @@ def source_for(session: Session, spec: str, source_spec: str | None, default: st
     """The source that was asked for, else the one that a named series names, else the default."""
     if source_spec is not None:
         return source_spec
-    kind, rest = stage.parse(spec, paths=session.paths)
-    if kind is named.KIND:
-        return named.describe(rest, paths=session.paths)[1].source or default
-    return default
+    return stage.describe(spec, paths=session.paths).source or default
 
 
 def tree_and_series(session: Session, spec: str, source_spec: str | None) -> tuple[Tree, Series]:

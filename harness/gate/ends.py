@@ -105,10 +105,7 @@ def find_ends(want: Wanted, *, paths: Paths, store: Store, progress: Progress) -
 
 def _source_of(head: str, profile: Profile, paths: Paths) -> str:
     """The source that a named head names, else the profile's."""
-    kind, rest = series_stage.parse(head, paths=paths)
-    if kind is named.KIND:
-        return named.describe(rest, paths=paths)[1].source or profile.source
-    return profile.source
+    return series_stage.describe(head, paths=paths).source or profile.source
 
 
 def _ref_source(source: str, ref: str, reason: UserError, paths: Paths) -> str:

@@ -23,7 +23,18 @@ KINDS: dict[str, Kind] = {
     kind.prefix: kind for kind in (named.KIND, folder.FOLDER, folder.MBOX, gitrange.KIND, lore.KIND)
 }
 
-__all__ = ["KINDS", "Kind", "Newest", "apply", "at_patch", "newest_in_archive", "newest_on_lists", "parse", "read"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Newest",
+    "apply",
+    "at_patch",
+    "describe",
+    "newest_in_archive",
+    "newest_on_lists",
+    "parse",
+    "read",
+]
 
 
 def parse(spec: str, *, paths: Paths) -> tuple[Kind, str]:
@@ -49,6 +60,12 @@ def parse(spec: str, *, paths: Paths) -> tuple[Kind, str]:
     hint = f"did you mean '{close}'? " if close else ""
     names = f"known: {', '.join(known)}; or {forms}" if known else f"give {forms}"
     raise UserError(f"unknown series '{spec}'", hint=f"{hint}{names}")
+
+
+def describe(spec: str, *, paths: Paths) -> named.Description:
+    """What a series says of itself in its ``series.toml``, nothing where it has none; raises as :func:`parse`."""
+    kind, rest = parse(spec, paths=paths)
+    return named.describe(rest, paths=paths)[1] if kind is named.KIND else named.Description(title="")
 
 
 def read(spec: str, *, paths: Paths, store: Store, progress: Progress, tree: Tree | None = None) -> Series:

@@ -49,7 +49,7 @@ _WHOLE_SPLATS = 64  # a scanner keeps the lines of so many; of each that follows
 _BEFORE_CUT = ("list", "badpage", "debugvm", "usercopy", "fortify", "debugobjects")
 _DUMP_LINES = 80  # with page_owner's two stacks
 _MANY_STACKS = ("rcustall", "softlockup", "hardlockup", "hungtask", "workqueue", "csdlock")  # of tasks and CPUs
-_ASK_CPUS = ("rcustall", "softlockup", "hardlockup", "hungtask", "csdlock")  # for backtraces, by NMI
+_ASK_CPUS = tuple(kind for kind in _MANY_STACKS if kind != "workqueue")  # for backtraces, by NMI
 _LOCATED = ("warning", "bug")  # their lines say where in the source
 _SLAB_DUMP_LINES = 40  # of a slab report, after which bytes in hex are not kept: the stack stands below them
 _CUT_HERE_LINE = "------------[ cut here ]------------"
