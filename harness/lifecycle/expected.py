@@ -19,14 +19,14 @@ def expected(state: State) -> dict[str, str]:
 
 
 def _region(region: Region) -> dict[str, str]:
-    path, ways = region.path, len(region.decoders)
+    path = region.path
     found = {
         f"{path}/mode": region.kind,
         f"{path}/commit": "1" if region.committed else "0",
         f"{path}/driver": "" if region.bound else ABSENT,
         f"{path}/dax_region{region.name.removeprefix('region')}": "" if region.bound else ABSENT,
-        f"{path}/size": size_of(UNIT * ways if region.shaped else 0),
-        f"{path}/interleave_ways": str(ways) if region.shaped else "0",
+        f"{path}/size": size_of(UNIT * region.ways),
+        f"{path}/interleave_ways": str(region.ways),
     }
     if region.private:
         found[f"{path}/private_type"] = region.type

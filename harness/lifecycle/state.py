@@ -48,14 +48,17 @@ def attempt(path: str, value: str | int, allowed: str = DONE) -> Action:
 
 @dataclass(slots=True)
 class Region:
-    """A region of the sequence, and the capacity that it was given, which stays when it is deleted."""
+    """A region of the sequence, and the capacity that it was given, which stays when it is deleted.
+
+    ``ways`` are those it was shaped with, which stay when the capacity is given back; 0 before.
+    """
 
     label: str
     kind: str
     root: str
     name: str
     type: str = ""
-    shaped: bool = False
+    ways: int = 0
     attached: bool = False
     committed: bool = False
     bound: bool = False
@@ -70,6 +73,11 @@ class Region:
     def path(self) -> str:
         """Its folder in sysfs."""
         return f"{CXL}/{self.name}"
+
+    @property
+    def shaped(self) -> bool:
+        """Whether it has granularity, ways and size."""
+        return self.ways > 0
 
     @property
     def private(self) -> bool:

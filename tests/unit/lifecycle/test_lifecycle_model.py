@@ -57,6 +57,15 @@ def test_lists(text: str) -> None:
     assert listed(numbers(text)) == text
 
 
+def test_a_region_keeps_its_ways_when_its_capacity_is_given_back(kernel: Played) -> None:
+    model = kernel.steps("create r1 ram decoder0.0", "reserve r1 mem0", "shape r1", "release r1")
+    assert model.expected()[f"{CXL}/region0/size"].endswith("|0x10000000")
+    assert model.expected()[f"{CXL}/region0/interleave_ways"] == "1"
+    assert kernel.allowed("reserve r1 mem0 mem1") is None, "it would have a target too many"
+    model = kernel.steps("reserve r1 mem1", "target r1", "commit r1", "delete r1", "release r1")
+    assert not model.regions
+
+
 def test_life_of_a_private_region(kernel: Played) -> None:
     model = kernel.steps(*private())
     node = f"{NODES}/has_private_memory"
