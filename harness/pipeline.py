@@ -10,6 +10,7 @@ from typing import Protocol
 
 from harness import accel, build, guest, image, kconfig, kselftest, payload, qemu_runtime, series, source, toolchain
 from harness import topology as topologies
+from harness.display import many
 from harness.errors import UserError
 from harness.kconfig.merge import merge
 from harness.kselftest import BuiltTarget, Circumstances, Known, Selftests, Wanted
@@ -316,8 +317,7 @@ def first_patches(applied: AppliedSeries, patches: int | None) -> AppliedSeries:
     if patches is None:
         return applied
     if patches > len(applied.commits):
-        count = len(applied.commits)
-        raise UserError(f"the series has {count} patch{'es' if count != 1 else ''}, not {patches}")
+        raise UserError(f"the series has {many(len(applied.commits), 'patch')}, not {patches}")
     return series.at_patch(applied, patches) if applied.series is not None else applied
 
 

@@ -206,7 +206,7 @@ def _begin(root: Path, seeds: Sequence[tuple[Path, bool]], store: Store, progres
                 progress.update(f"beginning as {origin.name}")
                 _copy(origin, beside, output=output)
             if output:
-                _rename_within(beside / "output", os.fsencode(origin), os.fsencode(root))
+                rename_within(beside / "output", origin, root)
             # source and output are of one time: with the output alone, make would take files of another for its own
             for name in ("source", "output", "git"):
                 shutil.rmtree(root / name, ignore_errors=True)
@@ -220,27 +220,42 @@ def _begin(root: Path, seeds: Sequence[tuple[Path, bool]], store: Store, progres
 
 
 def _copy(origin: Path, target: Path, *, output: bool) -> None:
-    make_folder(target / "output")
+    make_folder(target)
     for name in ("source", "git", *(["output"] if output else [])):
-        links = ["--link"] if name == "source" else []
-        process.run(["cp", "--archive", *links, "--", origin / name, target], deadline=_COPY_SECONDS)
+        copy_folder(origin / name, target / name, links=name == "source")
+    make_folder(target / "output")
 
 
-def _rename_within(folder: Path, old: bytes, new: bytes) -> None:
-    """Have files and links of an output folder name another worktree, as if they had been made in it; times stay.
+def copy_folder(folder: Path, target: Path, *, links: bool = False) -> None:
+    """Copy a folder to a ``target`` that is not there, times and special files as they are; ``links``: hard links.
 
-    Both names are of one length, so that it is the same inside of programs. Raises :class:`OSError`.
+    Raises :class:`EnvironmentFailure`; what was copied until then is left.
     """
+    form = ["--link"] if links else []
+    process.run(
+        ["cp", "--archive", *form, "--no-target-directory", "--", folder, target],
+        deadline=_COPY_SECONDS,
+        failure=f"cannot copy {folder}",
+    )
+
+
+def rename_within(folder: Path, origin: Path, target: Path) -> None:
+    """Have files and links of a copied output folder name ``target``, as if they had been made there; times stay.
+
+    Else what knows its own path is made again, objtool among it, and after it all objects (Makefile.build). Both paths
+    are of one length, so that it is the same inside of programs. Raises :class:`OSError`.
+    """
+    old, new = os.fsencode(origin), os.fsencode(target)
     if len(old) != len(new):
-        raise OSError(f"{os.fsdecode(new)} is no longer or shorter than {os.fsdecode(old)}")
+        raise OSError(f"{target} is longer or shorter than {origin}")
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
-                target = os.fsencode(path.readlink())
-                if old in target:
+                link = os.fsencode(path.readlink())
+                if old in link:
                     path.unlink()
-                    path.symlink_to(os.fsdecode(target.replace(old, new)))
+                    path.symlink_to(os.fsdecode(link.replace(old, new)))
             elif stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST and old in (data := path.read_bytes()):
                 path.unlink()  # it may be read-only
                 path.write_bytes(data.replace(old, new))

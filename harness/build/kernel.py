@@ -3,94 +3,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import shlex
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import sandbox, worktrees
-from harness.build import nearest, state
-from harness.build.failure import error_of, failing_command
-from harness.build.log import BuildLog, Step, merged_warnings
-from harness.build.plan import MakePlan, default_jobs, estimated_steps, make_plan, targets
-from harness.build.stream import follow
-from harness.errors import BuildError, EnvironmentFailure, UserError
-from harness.paths import Paths, make_folder
-from harness.process import Enclosure, run, which
+from harness.build import nearest
+from harness.build.keep import SYMBOLS, collect, kernel_of
+from harness.build.make import Job, kernel_key, new_job, run_make
+from harness.build.plan import targets
+from harness.errors import UserError
+from harness.paths import Paths
 from harness.progress import Progress
-from harness.store import Entry, Store, disk_failure, file_digest, value_digest
-from harness.toolchain import ARCHITECTURE, Toolchain
+from harness.store import Store, disk_failure
+from harness.toolchain import Toolchain
 from harness.values import AppliedSeries, Kernel, KernelConfig
 
 _KIND = "kernel"
 _KEY = "build-"  # of worktrees, with what follows of one length
-_FORMAT = 1  # of the entry: raise it when the way kernels are built or kept changes
-_BUILD_SECONDS = 6 * 3600.0
-_STEP_SECONDS = 600.0
-_SYMBOLS = "Module.symvers"
-_RELEASE = re.compile(r"[0-9][\w.+~-]{0,63}", re.ASCII)  # as uname(2) has room for
-GDB_SCRIPT = "vmlinux-gdb.py"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One build: what, with which configuration, where things are; ``log_name`` where it is not the whole kernel's."""
-
-    applied: AppliedSeries
-    config: KernelConfig
-    toolchain: Toolchain
-    paths: Paths
-    store: Store
-    progress: Progress
-    jobs: int
-    log_name: str = ""
-
-    @property
-    def key(self) -> str:
-        """The content key of the kernel."""
-        return kernel_key(self.applied, self.config, self.toolchain)
-
-    @property
-    def log(self) -> Path:
-        """Where the build's output goes."""
-        return make_folder(self.paths.cache / "logs") / f"build-{self.log_name or self.key[:16]}.log"
-
-    def plan(self, worktree: worktrees.Worktree, wanted: Sequence[str], **variables: str) -> MakePlan:
-        """The make command for targets."""
-        ccache = make_folder(self.paths.cache / "ccache") if which("ccache") else None
-        return make_plan(
-            wanted,
-            source=worktree.source,
-            output=worktree.output,
-            config=self.config,
-            toolchain=self.toolchain,
-            jobs=self.jobs,
-            ccache=ccache,
-            variables=variables,
-        )
-
-    def within(self, worktree: worktrees.Worktree, *writable: Path) -> Enclosure:
-        """Where a make of this worktree runs; it writes its output, the compiler cache and ``writable``."""
-        places = (worktree.output, make_folder(self.paths.cache / "ccache"), *writable)
-        return sandbox.enclosure(self.paths, writable=places, readable=[worktree.source])
-
-
-def kernel_key(applied: AppliedSeries, config: KernelConfig, toolchain: Toolchain) -> str:
-    """The content key of a kernel."""
-    return value_digest(_FORMAT, applied.tree_id, config.digest, toolchain.digest)
 
 
 def find(applied: AppliedSeries, config: KernelConfig, *, toolchain: Toolchain, store: Store) -> Kernel | None:
     """The kernel if it is in the cache."""
     entry = store.find(_KIND, kernel_key(applied, config, toolchain))
-    return _kernel(entry) if entry is not None else None
+    return kernel_of(entry) if entry is not None else None
 
 
 def build(
@@ -113,10 +51,10 @@ def build(
     def make(folder: Path) -> dict[str, Any]:
         with _lease(job) as worktree:
             warnings = run_make(job, worktree, targets(config))
-            return _collect(job, worktree, folder) | {"warnings": warnings}
+            return collect(job, worktree, folder) | {"warnings": warnings}
 
     entry, cached = store.obtain(_KIND, job.key, make, progress=progress)
-    return _kernel(entry), cached
+    return kernel_of(entry), cached
 
 
 @contextmanager
@@ -140,11 +78,11 @@ def module_folder(
         raise UserError("this kernel has no loadable modules", hint="add --config modules")
     job = new_job(applied, config, toolchain, paths, store, progress, jobs)
     entry = store.find(_KIND, job.key)
-    symbols = entry.path / _SYMBOLS if entry is not None else None
+    symbols = entry.path / SYMBOLS if entry is not None else None
     with _lease(job) as worktree:
         if symbols is not None and symbols.is_file():
             run_make(job, worktree, ("modules_prepare",), remember=False)
-            _put_symbols(symbols, worktree.output / _SYMBOLS)
+            _put_symbols(symbols, worktree.output / SYMBOLS)
         else:
             run_make(job, worktree, (*targets(config), "modules_prepare"))
         job.log.unlink(missing_ok=True)
@@ -158,32 +96,6 @@ def _put_symbols(kept: Path, path: Path) -> None:
             shutil.copyfile(kept, path)
     except OSError as reason:
         raise disk_failure(reason, f"while writing {path}") from reason
-
-
-def new_job(
-    applied: AppliedSeries,
-    config: KernelConfig,
-    toolchain: Toolchain,
-    paths: Paths,
-    store: Store,
-    progress: Progress,
-    jobs: int | None,
-    *,
-    log_name: str = "",
-) -> Job:
-    """A build that was asked for. Raises :class:`UserError` for jobs that make cannot work with."""
-    if jobs is not None and jobs < 1:
-        raise UserError(f"{jobs} is no number of jobs", hint="give --jobs 1 or more")
-    return Job(
-        applied=applied,
-        config=config,
-        toolchain=toolchain,
-        paths=paths,
-        store=store,
-        progress=progress,
-        jobs=jobs or default_jobs(),
-        log_name=log_name,
-    )
 
 
 @contextmanager
@@ -200,264 +112,3 @@ def _lease(job: Job) -> Iterator[worktrees.Worktree]:
         seeds=nearest.seeds(root, job.config, commit=job.applied.commit, prefix=_KEY),
     ) as worktree:
         yield worktree
-
-
-def run_make(
-    job: Job,
-    worktree: worktrees.Worktree,
-    wanted: Sequence[str],
-    *,
-    variables: Mapping[str, str] | None = None,
-    remember: bool = True,
-) -> dict[str, list[str]]:
-    """Run make for targets; returns the warnings of all that the output folder holds, by source file.
-
-    Not to ``remember`` is for a look with other ``variables`` (``W=1``) at what was built before: the warnings are then
-    those of this make alone, and the folder's state does not hear of them.
-    """
-    try:
-        return _run_make(job, worktree, wanted, variables=variables or {}, remember=remember, afresh=False)
-    except _ClockSkew:
-        job.progress.warn("the clock was set back since the last build; this one is made from nothing")
-        _start_over(worktree)
-        return _run_make(job, worktree, wanted, variables=variables or {}, remember=remember, afresh=True)
-
-
-class _ClockSkew(Exception):
-    """Files of the worktree are from the future: make takes them for newer than what they are made of."""
-
-
-def _start_over(worktree: worktrees.Worktree) -> None:
-    """Empty the output folder, and have no source of the future, which make would build again and again."""
-    now = time.time()
-    try:
-        for path in worktree.output.iterdir():
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        for path in worktree.source.rglob("*"):
-            if path.lstat().st_mtime > now:
-                os.utime(path, follow_symlinks=False)
-    except OSError as reason:
-        raise disk_failure(reason, f"while emptying {worktree.output}") from reason
-
-
-def _run_make(
-    job: Job,
-    worktree: worktrees.Worktree,
-    wanted: Sequence[str],
-    *,
-    variables: Mapping[str, str],
-    remember: bool,
-    afresh: bool,
-) -> dict[str, list[str]]:
-    """As :func:`run_make`. Not ``afresh``, raises :class:`_ClockSkew` where make found files of the future."""
-    _write_config(job.config, worktree.output)
-    past = _past(job, worktree) if remember else state.BuildState()
-    whole = not job.log_name and not past.complete
-    expected = max(1, estimated_steps(job.config) - past.steps) if whole else None
-    log = BuildLog(source=worktree.source, output=worktree.output, on_step=_Counter(job.progress, expected).step)
-    plan = job.plan(worktree, wanted, **variables)
-    returncode = -1
-    skewed = False
-
-    def take(line: str) -> None:
-        nonlocal skewed
-        skewed = skewed or "Clock skew detected." in line  # GNU make, src/remake.c
-        log.feed(line)
-
-    try:
-        returncode = follow(
-            plan.argv,
-            deadline=_BUILD_SECONDS,
-            env=plan.env,
-            log=job.log,
-            on_line=take,
-            within=job.within(worktree),
-        )
-    finally:
-        log.close()
-        past.note(log.steps, log.finished, worktree.output)
-        past.complete = past.complete or returncode == 0
-        past.unfinished = ""
-        if remember:
-            state.save(past, worktree.output)
-    if skewed and not afresh:
-        raise _ClockSkew
-    if returncode != 0:
-        _check_source(worktree, log=job.log)
-        command = _find_command(job, worktree, log)
-        raise error_of(log, argv=plan.argv, command=command, file=job.log, returncode=returncode)
-    return merged_warnings(past.warnings) if remember else log.warnings
-
-
-def _check_source(worktree: worktrees.Worktree, *, log: Path) -> None:
-    """Raise :class:`EnvironmentFailure` where the source is no longer the commit: then nobody's patch is to blame."""
-    try:
-        changed = worktree.git("diff", "--name-only", "HEAD").text.splitlines()
-    except EnvironmentFailure as reason:
-        changed = [reason.message]
-    if changed:
-        raise EnvironmentFailure(
-            f"the source in {worktree.source} was changed or removed while it was built",
-            details=changed[:10],
-            log=log,
-            hint="it belongs to the harness; run this again",
-        )
-
-
-def _past(job: Job, worktree: worktrees.Worktree) -> state.BuildState:
-    """The folder's state, with what a build that was killed had done; marks the build that begins now."""
-    past = state.load(worktree.output)
-    with contextlib.suppress(OSError):
-        if past.unfinished and Path(past.unfinished).parent == job.log.parent:
-            log = BuildLog(source=worktree.source, output=worktree.output)
-            for line in Path(past.unfinished).read_text(errors="replace").splitlines():
-                log.feed(line)
-            log.close()
-            past.note(log.steps, log.finished, worktree.output)
-    past.unfinished = str(job.log)
-    state.save(past, worktree.output)
-    return past
-
-
-class _Counter:
-    """Counts steps towards the number expected; an expectation that proves too small grows along."""
-
-    def __init__(self, progress: Progress, expected: int | None) -> None:
-        self._progress = progress
-        self._expected = expected
-        self._done = 0
-
-    def step(self, step: Step) -> None:
-        self._done += 1
-        total = max(self._expected, self._done) if self._expected else None
-        self._progress.update(f"{step.verb} {step.target}", done=self._done, total=total)
-
-
-def _find_command(job: Job, worktree: worktrees.Worktree, log: BuildLog) -> list[str] | None:
-    """The command behind the first failure: the one target again, with make saying what it runs."""
-    target = log.failure.target if log.failure else ""
-    if log.disk_full or not target.endswith((".o", ".s", ".i", ".lds")):
-        return None
-    plan = job.plan(worktree, (target,), V="1")
-    done = run(plan.argv, deadline=_STEP_SECONDS, env=plan.env, check=False, within=job.within(worktree))
-    command = failing_command(done.text.splitlines(), target)
-    try:
-        words = shlex.split(command) if command else []
-    except ValueError:
-        return None
-    if not words:
-        return None
-    # kbuild's commands run in the output folder; ours must run as it is shown
-    return ["env", "-C", str(worktree.output), *(words[1:] if words[0] == "ccache" else words)]
-
-
-def _write_config(config: KernelConfig, output: Path) -> None:
-    """Put the ``.config`` in place; an equal one stays as it is, so that make sees no change."""
-    path = sandbox.own_file(output / ".config")
-    kept = sandbox.own_file(output / nearest.CONFIG)  # make writes its own head and order into .config
-    try:
-        if path.is_file() and kept.is_file() and kept.read_text() == config.text:
-            return
-        path.write_text(config.text)
-        kept.write_text(config.text)
-    except OSError as reason:
-        raise disk_failure(reason, f"while writing {path}") from reason
-
-
-def _collect(job: Job, worktree: worktrees.Worktree, folder: Path) -> dict[str, Any]:
-    """Copy what is kept of a build into an entry; returns its facts."""
-    output = worktree.output
-    job.progress.update("keeping the kernel")
-    release = _release(output)
-
-    def keep(made: Path, name: str) -> None:
-        shutil.copyfile(sandbox.contained(made, output), folder / name)
-
-    keep(output / ".config", "config")
-    keep(output / "System.map", "System.map")
-    if job.config.enabled("DEBUG_INFO"):
-        within = sandbox.enclosure(job.paths, writable=[folder], readable=[output])
-        _objcopy("--strip-debug", output / "vmlinux", folder / "vmlinux", within)
-        _objcopy("--compress-debug-sections=zlib", output / "vmlinux", folder / "vmlinux.debug", within)
-    else:
-        keep(output / "vmlinux", "vmlinux")
-    if (output / _SYMBOLS).is_file():
-        keep(output / _SYMBOLS, _SYMBOLS)
-    if job.config.enabled("GDB_SCRIPTS"):
-        _keep_gdb_scripts(worktree, folder)
-    if not job.config.enabled("PVH"):
-        keep(output / "arch" / ARCHITECTURE / "boot" / "bzImage", "bzImage")
-    if "=m\n" in job.config.text:
-        _install_modules(job, worktree, folder / "modules")
-    shutil.copyfile(job.log, folder / "build.log")
-    job.log.unlink(missing_ok=True)
-    return {
-        "release": release,
-        "toolchain": job.toolchain.text,
-        "digest": file_digest(folder / "vmlinux"),
-        "tree": job.applied.tree_id,
-        "spec": job.applied.tree.spec,
-        "fragments": list(job.config.fragments),
-    }
-
-
-def _release(output: Path) -> str:
-    try:
-        path = sandbox.contained(output / "include" / "config" / "kernel.release", output)
-        release = path.read_text(errors="replace").strip()
-    except OSError as reason:
-        raise BuildError(f"the build ended without naming its release: {reason.strerror}") from reason
-    if not _RELEASE.fullmatch(release):
-        raise BuildError(f"the build says that its release is {release[:80]!r}, which is none")
-    return release
-
-
-def _install_modules(job: Job, worktree: worktrees.Worktree, folder: Path) -> None:
-    plan = job.plan(worktree, ("modules_install",), INSTALL_MOD_PATH=str(folder), INSTALL_MOD_STRIP="1")
-    run(
-        plan.argv,
-        deadline=_STEP_SECONDS,
-        env=plan.env,
-        error=BuildError,
-        failure="make modules_install failed",
-        within=job.within(worktree, make_folder(folder)),
-    )
-    for link in (*folder.glob("lib/modules/*/build"), *folder.glob("lib/modules/*/source")):
-        link.unlink()  # they lead to the worktree, which moves on
-
-
-def _keep_gdb_scripts(worktree: worktrees.Worktree, folder: Path) -> None:
-    """The kernel's own gdb commands (Documentation/process/debugging/gdb-kernel-debugging.rst), as ``vmlinux-gdb.py``
-    looks for them: beside itself. In the output folder they are links to the worktree, which moves on."""
-    output = worktree.output
-    scripts = folder / "scripts" / "gdb" / "linux"
-    scripts.mkdir(parents=True)
-    made = {folder / GDB_SCRIPT: output / GDB_SCRIPT}
-    made |= {scripts / file.name: file for file in (output / "scripts" / "gdb" / "linux").glob("*.py")}
-    for place, file in made.items():
-        shutil.copyfile(sandbox.contained(file, output, worktree.source), place)
-
-
-def _objcopy(option: str, source: Path, target: Path, within: Enclosure) -> None:
-    run(["objcopy", option, source, target], deadline=_STEP_SECONDS, error=EnvironmentFailure, within=within)
-
-
-def _kernel(entry: Entry) -> Kernel:
-    def optional(name: str) -> Path | None:
-        path = entry.path / name
-        return path if path.exists() else None
-
-    return Kernel(
-        key=entry.key,
-        release=entry.meta["release"],
-        vmlinux=entry.path / "vmlinux",
-        bzimage=optional("bzImage"),
-        config=entry.path / "config",
-        system_map=entry.path / "System.map",
-        debug_vmlinux=optional("vmlinux.debug"),
-        gdb_script=optional(GDB_SCRIPT),
-        modules=optional("modules"),
-        toolchain=entry.meta["toolchain"],
-        warnings={file: tuple(messages) for file, messages in entry.meta["warnings"].items()},
-        digest=entry.meta["digest"],
-    )

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import sandbox, worktrees
-from harness.build.kernel import Job, new_job, run_make
-from harness.errors import EnvironmentFailure
+from harness.build.make import Job, new_job, run_make
 from harness.paths import Paths, make_folder
 from harness.process import Enclosure
 from harness.progress import Progress
-from harness.store import Store, disk_failure
+from harness.store import Store, disk_failure, value_digest
 from harness.toolchain import Toolchain
 from harness.values import AppliedSeries, KernelConfig
 
@@ -93,11 +92,16 @@ def parts(
         progress=progress,
     ) as worktree:
         # beside the source like every output folder: the compiler cache knows files by their path from there
-        output = worktree.source.parent / f"output-{name}"
+        output = _folder(worktree, name)
         if like is not None and not output.exists():
-            _copy(worktree.source.parent / f"output-{like}", output)
+            _copy(_folder(worktree, like), output)
         make_folder(output)
         yield Parts(job, dataclasses.replace(worktree, output=output))
+
+
+def _folder(worktree: worktrees.Worktree, name: str) -> Path:
+    """The output folder of a name; all paths are of one length, so that a copy can be made to name itself."""
+    return worktree.source.parent / f"output-{value_digest(name)[:12]}"
 
 
 def _copy(folder: Path, target: Path) -> None:
@@ -107,10 +111,10 @@ def _copy(folder: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        shutil.copytree(folder, beside, symlinks=True)
+        worktrees.copy_folder(folder, beside)
+        worktrees.rename_within(beside, folder, target)
         beside.rename(target)
-    except (OSError, shutil.Error) as reason:
-        shutil.rmtree(beside, ignore_errors=True)
-        if isinstance(reason, shutil.Error):
-            raise EnvironmentFailure(f"cannot copy {folder}", details=[str(reason)[:500]]) from reason
+    except OSError as reason:
         raise disk_failure(reason, f"while copying {folder}") from reason
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -10,7 +10,7 @@ import click
 
 from harness.cli.config import applied_series, chosen_profile, kernel_options
 from harness.cli.session import Session, dry_run_option, json_option, print_json
-from harness.display import printable
+from harness.display import many, printable
 from harness.profile import Profile
 from harness.values import Kernel
 
@@ -56,7 +56,7 @@ def command(session: Session, /, jobs: int | None, dry_run: bool, as_json: bool,
 
 def _show(kernel: Kernel, cached: bool) -> None:
     count = sum(len(messages) for messages in kernel.warnings.values())
-    click.echo(f"{printable(kernel.release)}  {'from the cache' if cached else 'built'}, {count} warnings")
+    click.echo(f"{printable(kernel.release)}  {'from the cache' if cached else 'built'}, {many(count, 'warning')}")
     for name in ("vmlinux", "bzimage", "debug_vmlinux", "modules", "config", "system_map"):
         path = getattr(kernel, name)
         if path is not None:
