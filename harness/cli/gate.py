@@ -109,7 +109,7 @@ def _execute(session: Session, todo: Any, *, form: str, as_json: bool) -> int:
     quiet = as_json or form == "cover"
     terminal = Terminal(sys.stderr if quiet else sys.stdout)
     try:
-        folder, report = gate.execute(todo, paths=session.paths, store=session.store, view=terminal, command=words)
+        folder, report = gate.execute(todo, paths=session.paths, store=session.store, view=terminal)
     finally:
         terminal.close()
     if as_json:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from harness.display import many
 from harness.gate.report import GateReport, Kind
 from harness.values import Verdict
 
@@ -58,11 +59,13 @@ def _result(report: GateReport, check: str) -> str:
     bad = [one for one in report.findings if one.check == check and one.level == "error"]
     if bad:
         patches = ", ".join(dict.fromkeys(str(one.patch) for one in bad))
-        return f"{len(bad)} error{'s' if len(bad) != 1 else ''} (patch {patches})"
+        return f"{many(len(bad), 'error')} (patch {patches})"
     warned = sum(one.check == check and one.level == "warning" for one in report.findings)
     if warned:
-        return f"no error, {warned} warnings"
-    return {"build": "no new warning", "checkpatch": "clean"}.get(check, "nothing new")
+        return f"no error, {many(warned, 'warning')}"
+    answers = [f"patch {one.patch}: {one.answer}" for one in report.findings if one.check == check and one.answer]
+    good = {"build": "no new warning", "checkpatch": "clean"}.get(check, "nothing new")
+    return f"{good} but for {many(len(answers), 'remark')} ({'; '.join(answers)})" if answers else good
 
 
 def _guests(report: GateReport) -> list[str]:

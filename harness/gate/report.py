@@ -74,6 +74,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     level: str
     message: str
     patch: int | None
+    answer: str = ""
     details: tuple[str, ...] = ()
 
 
@@ -234,5 +235,6 @@ def finding_record(finding: Finding) -> FindingRecord:
         level=str(finding.level),
         message=finding.message,
         patch=finding.patch,
+        answer=finding.answer,
         details=finding.details,
     )

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from harness import build, kconfig, pipeline, run
+from harness.again import of_profile
 from harness.errors import EnvironmentFailure, UserError
 from harness.gate.cases import BAD
 from harness.paths import Paths
@@ -79,7 +80,6 @@ class Runs:
         paths: Paths,
         store: Store,
         view: View,
-        command: Sequence[str] = (),
         again: bool = False,
         execute: Execute | None = None,
     ) -> None:
@@ -90,13 +90,14 @@ class Runs:
         self._store = store
         self._view = view
         self._again = again
-        self._execute = execute or (
-            lambda todo: run.execute(
-                todo, paths=paths, store=store, view=Brief(view, hidden=_KNOWN_STAGES), command=tuple(command)
-            )
-        )
+        self._execute = execute or self._usual
         self.machine: Machine | None = None
         self.kept = 0
+
+    def _usual(self, todo: RunPlan) -> tuple[RunFolder, Results]:
+        view = Brief(self._view, hidden=_KNOWN_STAGES)
+        words = of_profile(todo.profile, paths=self._paths)
+        return run.execute(todo, paths=self._paths, store=self._store, view=view, command=words)
 
     def key(self, side: Side, progress: Progress) -> str:
         """The digest of all that decides what a run of a side gives."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.display import duration, printable
+from harness.display import duration, many, printable
 from harness.gate.ends import range_diff_summary
 from harness.gate.report import GateReport, Kind, Measured, Reason, SideRecord, measured_line
 from harness.patchcheck import table
@@ -53,8 +53,7 @@ def headline(report: GateReport) -> str:
         return f"ready: {report.series} against {report.base.what}  ({duration(report.seconds)})"
     number = len(report.reasons)
     return (
-        f"not ready: {number} reason{'s' if number != 1 else ''}, {report.series} against {report.base.what}"
-        f"  ({duration(report.seconds)})"
+        f"not ready: {many(number, 'reason')}, {report.series} against {report.base.what}  ({duration(report.seconds)})"
     )
 
 
@@ -78,7 +77,7 @@ def _next(reasons: Sequence[Reason]) -> list[str]:
 def _side(side: SideRecord) -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(side.verdicts.items()))
     known = f", {side.kept} known from before" if side.kept else ""
-    runs = f"; {len(side.runs)} run{'s' if len(side.runs) != 1 else ''}{known}: {' '.join(side.runs)}"
+    runs = f"; {many(len(side.runs), 'run')}{known}: {' '.join(side.runs)}"
     commit = f" ({side.commit[:12]})" if side.commit else ""
     return f"{side.what}{commit}: {counts or 'no suite ran'}{runs if side.runs else ''}"
 

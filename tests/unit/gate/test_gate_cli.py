@@ -22,7 +22,7 @@ def test_a_plan_builds_nothing(bench: Bench) -> None:
                     "each", "--repeat", "3", "--dry-run")  # fmt: skip
     assert outcome.status == 0, outcome.text
     assert "suites      base and head, topology none, 3 times each in turn: smoke" in outcome.text
-    assert "boot        also patch 1: the same suites" in outcome.text
+    assert "boot        patch 1: the same suites" in outcome.text
     assert "--repeat 4" in outcome.text and not outcome.runs
     assert not list(bench.cache.glob("store/kernel/*"))
 
@@ -76,6 +76,16 @@ def test_names_that_are_wrong(bench: Bench, words: tuple[str, ...], said: str) -
     outcome = bench("gate", *(word.format(tree=bench.tree, series=folder) for word in words))
     assert outcome.status == 2, outcome.text
     assert said in outcome.text
+    assert not list(bench.cache.glob("store/kernel/*"))
+
+
+def test_a_stage_with_a_suite_that_is_not_there(bench: Bench) -> None:
+    folder = series(bench, ": one\n")
+    (folder / "series.toml").write_text(
+        'title = "one"\n[[stages]]\npatches = [1]\nsuites = ["smokey"]\nreason = "half there"\n'
+    )
+    outcome = bench("gate", "--base", f"tree:{bench.tree}", "--head", str(folder))
+    assert outcome.status == 2 and "smokey" in outcome.text, outcome.text
     assert not list(bench.cache.glob("store/kernel/*"))
 
 

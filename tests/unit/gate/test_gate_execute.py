@@ -15,7 +15,7 @@ from harness.errors import EnvironmentFailure, UserError
 from harness.gate import GatePlan, execute
 from harness.gate.cover import lines as cover_lines
 from harness.gate.ends import range_diff_summary, wanted
-from harness.gate.report import GateReport, Kind
+from harness.gate.report import FindingRecord, GateReport, Kind
 from harness.patchcheck import Choice
 from harness.paths import Paths
 from harness.progress import QuietView
@@ -129,6 +129,21 @@ def test_a_good_series_is_ready_and_its_cover_says_what_was_done(bench: Bench, p
     assert "checkpatch" not in cover and "Boot time" not in cover and str(bench.folder) not in cover
 
 
+def test_a_cover_does_not_call_clean_what_is_answered(bench: Bench, paths: Paths) -> None:
+    _, report = gate(bench, paths, series(bench, ": one\n"))
+    checkpatch = [
+        FindingRecord(check="checkpatch", level="ok", message="clean", patch=1),
+        FindingRecord(check="checkpatch", level="note", message="TYPE: a remark", patch=2, answer="it is context"),
+    ]
+    for findings, said in (
+        (checkpatch[:1], "checkpatch: clean."),
+        (checkpatch, "checkpatch: clean but for 1 remark (patch 2: it is context)."),
+        ([msgspec.structs.replace(checkpatch[1], level="warning")], "checkpatch: no error, 1 warning."),
+    ):
+        cover = cover_lines(msgspec.structs.replace(report, findings=(*report.findings, *findings)))
+        assert said in " ".join(" ".join(cover).split())
+
+
 def test_a_case_that_fails_on_the_head_alone(bench: Bench, paths: Paths) -> None:
     head = {"smoke/test_one:one": "PASS", "smoke/test_one:two": "FAIL"}
     _, report = gate(bench, paths, series(bench, ": one\n"), {None: [head]})
@@ -142,7 +157,7 @@ def test_a_case_that_fails_on_the_base_as_well_is_told_and_not_held_against_the_
 ) -> None:
     bad = {"smoke/test_one:one": "PASS", "smoke/test_one:two": "FAIL"}
     _, report = gate(bench, paths, series(bench, ": one\n"), {None: [bad], 0: [bad]})
-    assert report.ready and "1 cases fail on the base as well" in report.remarks
+    assert report.ready and "1 case that fails on the base as well" in report.remarks
 
 
 def test_a_head_on_which_the_suites_find_nothing_to_test_is_not_ready(bench: Bench, paths: Paths) -> None:
