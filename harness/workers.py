@@ -175,6 +175,10 @@ class Workers:
         """What goes on, in the order of its start."""
         return tuple(self._running)
 
+    @property
+    def _waiting(self) -> int:
+        return sum(one.waits for one in self._running)
+
     def fits(self, job: Job) -> bool:
         """Whether a command can start now. One that would never fit may run alone."""
         if not self._running:
@@ -182,6 +186,8 @@ class Workers:
         limit, jobs = self.capacity, [one.job for one in self._running]
         if job.cores == 0 or any(one.cores == 0 for one in jobs) or len(jobs) >= limit.jobs + limit.ready:
             return False
+        if len(jobs) >= limit.jobs and self._waiting:
+            return False  # who gets ready early takes the processors from those who could have their turn now
         cores = sum(one.cores for one in jobs) + job.cores
         memory = sum(one.memory_mib for one in jobs) + job.memory_mib
         return cores <= limit.cores + limit.ready and memory <= limit.memory_mib
@@ -202,17 +208,26 @@ class Workers:
         self._running.append(Running(job=job, child=child, stack=stack, waits=job.turns is not None))
 
     def wait(self, seconds: float) -> list[Ended]:
-        """What ended by now; waits at most that long for the first. Ends what is past its deadline."""
+        """What ended by now; waits at most that long for the first, or for one to have its turn: another may fit then.
+
+        Ends what is past its deadline.
+        """
         until = time.monotonic() + seconds
+        before = self._waiting
         while True:
             ended = self._collect()
-            if ended or not self._running or time.monotonic() >= until:
+            if ended or self._waiting < before or not self._running or time.monotonic() >= until:
                 return ended
             time.sleep(_LOOK_SECONDS)
 
     def tell_to_end(self) -> None:
-        """Ask everything to end (SIGTERM), without waiting for it."""
+        """Ask everything to end (SIGTERM), without waiting for it.
+
+        Who waits for a turn is asked first: else the one that is freed by another's end could still be taken.
+        """
         for one in self._running:
+            one.look()
+        for one in sorted(self._running, key=lambda one: not one.waits):
             self._tell(one)
 
     def end(self) -> list[Ended]:

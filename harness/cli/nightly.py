@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.cli.session import Session, dry_run_option, json_option, print_json
+from harness.display import many
 from harness.history.place import hidden
 
 
@@ -141,17 +142,17 @@ def _show_plan(found: Any, expected: Any, *, as_json: bool) -> None:
         )
         return
     numbers = {kernel: number for number, kernel in enumerate(groups, start=1)}
-    click.echo(f"{len(groups)} kernel{'s' if len(groups) != 1 else ''}, built once:")
+    click.echo(f"{many(len(groups), 'kernel')}, built once:")
     for kernel, group in groups.items():
         first = group[0].cell
-        number = f"{len(group)} cell{'s' if len(group) != 1 else ''}"
+        number = many(len(group), "cell")
         click.echo(f"  {numbers[kernel]}  {first.source}, {first.series}, {first.fragments}: {number}")
-    click.echo(f"{len(found)} cells in this order, {expected.at_once} at once:")
+    click.echo(f"{many(len(found), 'cell')} in this order, {expected.at_once} at once:")
     width = max(len(one.cell.title) for one in found)
     for one in found:
         last = f"  last: {one.known.verdict}" if one.known is not None else ""
         click.echo(
-            f"  {one.cell.title:<{width}}  kernel {numbers[one.kernel]}, {len(one.run.cases)} cases, "
+            f"  {one.cell.title:<{width}}  kernel {numbers[one.kernel]}, {many(len(one.run.cases), 'case')}, "
             f"{one.memory_mib} MiB, about {duration(one.seconds)}{last}"
         )
     builds = f", and {duration(expected.builds)} of builds unless they are in the cache" if expected.builds else ""

@@ -69,7 +69,7 @@ def cells(matrix: Matrix, *, paths: Paths) -> tuple[Cell, ...]:
         found[choice] = place
     if not found:
         raise UserError(
-            f"{matrix.path}: exclude takes out all {len(product)} cells of the matrix", hint="nothing would be run"
+            f"{matrix.path}: exclude takes out every cell of the matrix ({len(product)})", hint="nothing would be run"
         )
     return _titled(matrix, found, base, _configured(matrix, base, paths))
 

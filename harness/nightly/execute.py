@@ -20,22 +20,21 @@ from pathlib import Path
 
 import msgspec
 
-from harness.display import duration
-from harness.errors import HarnessError, UserError
+from harness.display import duration, many
+from harness.errors import UserError
 from harness.history.place import OFF, Place
 from harness.nightly import check, plan
 from harness.nightly.cells import Cell
 from harness.nightly.cells import cells as cells_of
 from harness.nightly.inputs import Inputs, fingerprints, moves, pinned, safe, series_name, source_name
 from harness.nightly.matrix import Matrix
+from harness.nightly.outcomes import Outcomes
 from harness.nightly.plan import Todo
-from harness.nightly.state import Book, CellState, Desk, Kept, Known, Night
+from harness.nightly.state import Book, CellState, Desk, Night
 from harness.nightly.view import NightView
 from harness.paths import Paths, make_dated_folder
-from harness.process import describe_exit
 from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
-from harness.results.record import Results, counts
 from harness.run import RunPlan
 from harness.store import Store, disk_failure, value_digest
 from harness.values import Verdict
@@ -161,6 +160,7 @@ class _Work:
         self.view = view
         self.cells = {cell.key: cell for cell in todo.cells}
         limits = self.matrix.limits
+        self.outcomes = Outcomes(desk.book, limit=limits.cell, paths=paths)
         # a cell more gets ready (half a second of imports and look-ups) while the others have their guests
         self.capacity = dataclasses.replace(
             this_machine(cells=limits.cells, memory_mib=limits.memory_mib), ready=_READY
@@ -194,7 +194,7 @@ class _Work:
             waiting = self._waiting(night)
             plan.check_wall(self.matrix, plan.estimate(waiting, self.book, self.capacity), len(waiting))
             if self.book.night is not None:
-                self._abandon(self.book.night)
+                self.outcomes.abandon(self.book.night)
             self.book.night = night
             self.desk.write()
             begun = True
@@ -231,33 +231,20 @@ class _Work:
         return night
 
     def _tell_begin(self, night: Night, number: int) -> None:
-        kernels = f"{number} kernel{'s' if number != 1 else ''}"
-        self.view.say(f"{self.matrix.path}: {len(night.cells)} of {len(self.cells)} cells, {kernels}")
+        self.view.say(f"{self.matrix.path}: {len(night.cells)} of {len(self.cells)} cells, {many(number, 'kernel')}")
         for line in night.moved:
             self.view.say(f"  moved      {line}")
         for line in night.unmoved:
             self.view.say(f"  unmoved    {line}", style="dim")
 
-    def _abandon(self, night: Night) -> None:
-        """A night that is not gone on with: the runs that it cut off go when their time comes."""
-        for key, state in night.cells.items():
-            if state.status == "running":
-                self._drop(key, state)
-
     def take_up(self, night: Night) -> None:
         """Go on with an interrupted night: what was running waits again; a run that came to its end counts."""
         night.interruptions += 1
         self.spent = night.wall
-        for key, state in night.cells.items():
+        for state in night.cells.values():
             if state.status == "missed":
                 state.status = "waiting"
-            if state.status != "running":
-                continue
-            results = self._results_of(state.run)
-            if results is not None and not results.interrupted:
-                self._take(key, state, results)
-            else:
-                self._drop(key, state)
+        self.outcomes.settle(night)
         self.desk.write()
         done = sum(state.status == "done" for state in night.cells.values())
         self.view.say(
@@ -272,9 +259,7 @@ class _Work:
                 self._run_all(night, workers, waiting)
         finally:
             night.wall = self._wall
-            for key, state in night.cells.items():
-                if state.status == "running":
-                    self._settle(key, state)
+            self.outcomes.settle(night)
             self.desk.write()
         left = [state for state in night.cells.values() if state.status == "waiting"]
         for state in left:
@@ -350,7 +335,7 @@ class _Work:
                 other = night.cells[one.cell.key]
                 other.status, other.verdict, other.reason = "done", state.verdict, state.reason
                 other.run, other.like = state.run, first.cell.title
-                self._know(one.cell.key, other)
+                self.outcomes.know(one.cell.key, other)
                 self.view.say(f"✗ {state.verdict:<7} {one.cell.title}  as {first.cell.title}", style="bold red")
             waiting = [one for one in waiting if one not in others]
         return waiting
@@ -373,77 +358,16 @@ class _Work:
                 return
             self._collect(night, workers)
 
-    def _settle(self, key: str, state: CellState) -> None:
-        """A cell that was ended early: it counts where its run came to an end all the same, else it waits again."""
-        results = self._results_of(state.run)
-        if results is not None and not results.interrupted:
-            self._take(key, state, results)
-        else:
-            self._drop(key, state)
-
-    def _drop(self, key: str, state: CellState) -> None:
-        """A run without a result: its folder goes when its time comes."""
-        self.book.kept.append(Kept(run=state.run, cell=key, verdict="", when=time.time()))
-        state.status, state.run = "waiting", ""
-
     def _collect(self, night: Night, workers: Workers) -> None:
         """Wait a moment, and take what ended."""
         done = sum(state.status == "done" for state in night.cells.values())
         self.view.show(workers.running, progress=f"{done} of {len(night.cells)} cells, {duration(self._wall)}")
         for ended in workers.wait(_LOOK_SECONDS):
             state = night.cells[ended.job.name]
-            results = self._results_of(state.run)
-            if results is not None and not (results.interrupted and ended.overdue):
-                self._take(ended.job.name, state, results)
-            else:
-                self._broken(state, ended)
-                self._know(ended.job.name, state)
-            state.seconds = round(ended.seconds, 3)
+            self.outcomes.take(ended, state)
             self._tell(ended.job.name, state)
             night.wall = self._wall
             self.desk.write()
-
-    def _broken(self, state: CellState, ended: Ended) -> None:
-        """A cell that left no results, or was stopped at its deadline."""
-        state.status = "done"
-        if ended.overdue:
-            state.verdict = Verdict.TIMEOUT.value
-            state.reason = f"it took longer than limits.cell ({self.matrix.limits.cell})"
-        else:
-            state.verdict = Verdict.INFRA.value
-            state.reason = f"harness run ended with {describe_exit(ended.status)} and left no results"
-
-    def _take(self, key: str, state: CellState, results: Results) -> None:
-        """A run that came to its end."""
-        state.status, state.verdict = "done", results.verdict
-        if results.interrupted:
-            state.verdict, state.reason = Verdict.LOST.value, "interrupted from outside"
-        state.guest_seconds = results.guest_seconds
-        state.seconds = state.seconds or results.seconds
-        state.counts = dict(counts(results.cases))
-        if results.failure is not None:
-            state.reason = results.failure.message
-        else:
-            bad = [case for case in results.cases if not Verdict(case.verdict).good]
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            state.reason = f"{bad[0].verdict} {bad[0].suite}/{bad[0].program}:{bad[0].case}{more}" if bad else ""
-        self._know(key, state)
-
-    def _know(self, key: str, state: CellState) -> None:
-        """Remember a result; what says nothing about the kernel leaves the cell due."""
-        now = time.time()
-        if state.run and not state.like:
-            self.book.kept.append(Kept(run=state.run, cell=key, verdict=state.verdict, when=now))
-        self.book.known[key] = Known(
-            fingerprint=state.fingerprint if state.verdict != Verdict.INFRA.value else "",
-            verdict=state.verdict,
-            run=state.run,
-            when=now,
-            seconds=state.seconds,
-            guest_seconds=state.guest_seconds,
-            reason=state.reason,
-            counts=state.counts,
-        )
 
     def _tell(self, key: str, state: CellState) -> None:
         good = Verdict(state.verdict).good
@@ -510,15 +434,6 @@ class _Work:
             self.view.show(workers.running, progress=what)
             if ended := workers.wait(_LOOK_SECONDS):
                 return ended[0]
-
-    def _results_of(self, run: str) -> Results | None:
-        folder = RunFolder(self.paths.runs / run)
-        if not run or not (folder.path / "results.json").is_file():
-            return None
-        try:
-            return run_folders.read_results(folder)
-        except HarnessError:
-            return None
 
 
 def profile_text(cell: Cell) -> str:

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from harness import kconfig, series, source, toolchain
 from harness import topology as topologies
+from harness.display import many
 from harness.errors import EnvironmentFailure, HarnessError
 from harness.nightly.cells import Cell
 from harness.nightly.matrix import Archived, Matrix
@@ -90,8 +91,7 @@ class Inputs:
             read = series.read(pinned, paths=self._paths, store=self._store, progress=self._progress, tree=tree)
         except HarnessError as error:
             return _unavailable(cell.profile.series or cell.series, error)
-        count = len(read.patches)
-        named = " ".join(part for part in (read.revision, f"{count} patch{'es' if count != 1 else ''}") if part)
+        named = " ".join(part for part in (read.revision, many(len(read.patches), "patch")) if part)
         facts = {"title": read.title, "revision": read.revision, "message_id": read.message_id or ""}
         facts["patches"] = " ".join(patch.digest for patch in read.patches)
         return Input(spec=spec, pinned=pinned, digest=read.digest, said=f"{named} ({read.digest[:12]})", facts=facts)

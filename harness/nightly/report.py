@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.display import duration, printable
+from harness.display import duration, many, printable
 from harness.errors import HarnessError
 from harness.history.kinds import Classified
 from harness.history.place import Place
@@ -106,8 +106,8 @@ class NightReport:
         ran = self.ran
         good = sum(one.good for one in ran)
         new = sum(bad.kind == "new" for one in ran for bad in one.bad)
-        said = f"{good} of {len(ran)} cell{'s' if len(ran) != 1 else ''} passed"
-        said += f", {new} new failure{'s' if new != 1 else ''}" if new else ""
+        said = f"{good} of {many(len(ran), 'cell')} passed"
+        said += f", {many(new, 'new failure')}" if new else ""
         left = sum(one.state is not None and one.state.status != "done" for one in ran)
         said += f", {left} not run" if left else ""
         return f"[nightly {self.matrix.name}] {'interrupted' if self.interrupted else self.verdict}: {said}"
@@ -183,7 +183,7 @@ def times(night: Night) -> str:
     said = f"{when}, {duration(night.wall)} ({duration(sum(night.builds.values()))} building, "
     said += f"{duration(guests)} in {sum(1 for one in night.cells.values() if one.guest_seconds)} guests)"
     if night.interruptions:
-        said += f", gone on with after {night.interruptions} interruption{'s' if night.interruptions != 1 else ''}"
+        said += f", gone on with after {many(night.interruptions, 'interruption')}"
     return said
 
 

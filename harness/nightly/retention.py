@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.display import many
 from harness.nightly.matrix import Keep, span
 from harness.nightly.state import Book, Desk, Kept
 from harness.paths import Paths
@@ -29,7 +30,7 @@ class Swept:
 
     def said(self, keep: Keep) -> str:
         """In a line, for people."""
-        parts = [f"{len(self.deleted)} runs deleted ({self.freed >> 20} MiB)"] if self.deleted else []
+        parts = [f"{many(len(self.deleted), 'run')} deleted ({self.freed >> 20} MiB)"] if self.deleted else []
         parts.append(f"{self.size >> 20} MiB kept")
         if self.size > keep.gib * (1 << 30):
             parts.append(f"more than keep.gib ({keep.gib:g}): {self.failing} failing runs and last good ones stay")

@@ -174,6 +174,8 @@ def test_a_cell_has_its_time(bench: Bench) -> None:
     assert found is not None
     late = next(one for one in found.cells if one.cell.topology == "direct")
     assert late.word == "TIMEOUT" and late.state is not None and "limits.cell" in late.state.reason
+    known = nightly.Desk("stub", paths=bench.paths).book.known[late.cell.key]
+    assert known.seconds >= 1, "the next night plans with the time that it took"
 
 
 def test_the_night_has_its_time_and_goes_on_the_next(bench: Bench) -> None:

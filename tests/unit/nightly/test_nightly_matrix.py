@@ -105,7 +105,7 @@ MISTAKES = {
     "no profile": ("profile = 'defualt'", "profile: unknown profile 'defualt'", "did you mean 'default'"),
     "empty axis": ("[matrix]\nsuites = []", "matrix.suites is empty: the matrix multiplies to nothing", "leave it out"),
     "value twice": ("[matrix]\nseries = ['a', 'b', 'a']", "matrix.series[2] 'a' is there twice", None),
-    "all excluded": ("[[exclude]]\nseries = '*'", "exclude takes out all 1 cells", "nothing would be run"),
+    "all excluded": ("[[exclude]]\nseries = '*'", "takes out every cell of the matrix (1)", "nothing would be run"),
     "exclude of nothing": ("[[exclude]]\nseries = 'n_privat-6.12'", "exclude[0].series matches no value", "n_private"),
     "exclude of no cell": (
         "[matrix]\nseries=['a','b']\ntopologies=['c','d']\n[[exclude]]\nseries='a'\ntopology='c'\n"

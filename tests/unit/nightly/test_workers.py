@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -148,12 +149,33 @@ def test_waiting_for_a_turn_is_not_its_time(tmp_path: Path) -> None:
     argv = (sys.executable, "-c", _TURN.replace("0.2", "600"), str(turns), str(tmp_path / "log"))
     with Workers(Capacity(cores=2, memory_mib=1000, jobs=1, ready=1)) as workers:
         with turn(turns):
-            workers.start(Job(name="x", argv=argv, log=tmp_path / "x.log", deadline=0.1, turns=turns))
+            job = Job(name="x", argv=argv, log=tmp_path / "x.log", deadline=0.1, turns=turns)
+            workers.start(job)
             assert workers.wait(1.5) == [] and workers.running[0].waits
+            assert not workers.fits(job), "nobody gets ready beside one that still does"
         ended = []
         while workers.running:
             ended += workers.wait(1)
     assert ended[0].overdue, "its time began with its turn, and was too short"
+
+
+def test_who_waits_does_not_get_the_turn_of_one_that_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = os.kill
+
+    def slow(pid: int, number: int) -> None:
+        kill(pid, number)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(os, "kill", slow)
+    turns, log = make_turns(tmp_path / "turns", 1), tmp_path / "log"
+    script = _TURN.replace("0.2", "600").replace("with turn", "print('ready', flush=True)\nwith turn")
+    argv = (sys.executable, "-c", script, str(turns), str(log))
+    with Workers(Capacity(cores=2, memory_mib=1000, jobs=1, ready=1)) as workers:
+        for name in ("first", "second"):
+            workers.start(Job(name=name, argv=argv, log=tmp_path / f"{name}.log", deadline=600, turns=turns))
+            wait_for(lambda: workers.running[-1].last_line == "ready")
+            wait_for(log.is_file)
+    assert log.read_text().split() == ["in"]
 
 
 def test_a_turn_ends_with_its_holder(tmp_path: Path) -> None:
