@@ -44,15 +44,15 @@ def judge(
 ) -> Generator[CaseResult, None, None]:
     """Run the selected cases in guests of a plan, a fresh one after each that was spoilt.
 
-    A guest that hangs or crashed is looked into before it goes; ``command`` is what the user typed, for the hint how to
-    run the case again.
+    A guest that hangs or crashed is looked into before it goes; ``command`` is one of ``harness run``, for the hint
+    how to run the case again; none where no such command does.
 
     Yields each result when it is certain; closing the iterator ends the program and the guest. The recorder's folder
     gets what the guests and the programs wrote.
     """
     outputs = _Outputs(recorder.folder)
     policy = DumpPolicy(when=profile.dump, limit=profile.dump_limit_mib << 20)
-    examiner = Examiner(policy, paths=paths, again=lambda case: with_debug_info(command, case))
+    examiner = Examiner(policy, paths=paths, again=lambda case: with_debug_info(command, case) if command else "")
 
     def heard(program: Program, text: str) -> None:
         examiner.heard()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import GuestError
+from harness.errors import GuestError, GuestSilent
 from harness.guest.channel import Stream
 from harness.guest.keys import RunKeys
 from harness.guest.talk import Talk
@@ -223,9 +223,13 @@ class SshLink:
     def _channel(self, deadline: float) -> Iterator[Channel]:
         from paramiko import SSHException
 
+        allowed = max(0.1, min(deadline, _OPEN_SECONDS))
+        started = time.monotonic()
         try:
-            channel = self._transport.open_session(timeout=max(0.1, min(deadline, _OPEN_SECONDS)))
+            channel = self._transport.open_session(timeout=allowed)
         except (SSHException, OSError, EOFError) as reason:
+            if self._usable() and time.monotonic() - started >= allowed:
+                raise GuestSilent(f"the guest did not open an SSH channel within {allowed:.0f} s") from reason
             what = "the guest is gone" if not self._alive() else "the guest opens no SSH channel"
             raise GuestError(f"{what} ({_why(reason)})") from reason
         try:
@@ -269,15 +273,21 @@ def _execute(channel: Channel, command: str, deadline: float) -> None:
     from paramiko import SSHException
 
     allowed = min(deadline, _OPEN_SECONDS)
-    watchdog = threading.Timer(allowed, channel.close)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        with contextlib.suppress(Exception):  # the connection may be gone by now
+            channel.close()
+
+    watchdog = threading.Timer(allowed, give_up)
     watchdog.daemon = True
     watchdog.start()
-    started = time.monotonic()
     try:
         channel.exec_command(command)
-    except SSHException as reason:
-        if time.monotonic() - started >= allowed:
-            raise GuestError(f"the guest did not start a command within {allowed:.0f} s") from reason
+    except (SSHException, OSError, EOFError) as reason:
+        if late.is_set():
+            raise GuestSilent(f"the guest did not start a command within {allowed:.0f} s") from reason
         raise
     finally:
         watchdog.cancel()

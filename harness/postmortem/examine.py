@@ -25,7 +25,7 @@ from harness.errors import BootError
 from harness.paths import Paths
 from harness.postmortem import dump, look, sysrq, triage
 from harness.postmortem.registers import Symbols, describe, parse
-from harness.postmortem.state import Evidence, Process, Ssh
+from harness.postmortem.state import Evidence, Process, Ssh, State, classify
 from harness.postmortem.state import describe as describe_state
 from harness.suite.machine import Examined
 
@@ -60,7 +60,8 @@ class DumpPolicy:
 
 class Examiner:
     """Looks into the guests of a run; ``again`` gives the command that runs a case on a kernel with debug
-    information."""
+    information, or "".
+    """
 
     def __init__(self, policy: DumpPolicy, *, paths: Paths, again: Callable[[str], str]) -> None:
         self._policy = policy
@@ -80,7 +81,7 @@ class Examiner:
         if seen.process is Process.RUNS and seen.run_state:
             lines += self._dump(guest, case, "hang")
         self._write(guest, "hang.txt", [summary, *lines])
-        return Examined(summary=summary, lines=tuple(lines))
+        return Examined(summary=summary, lines=tuple(lines), stuck=classify(seen) is State.STUCK)
 
     def crash(self, guest: Any, case: str) -> Examined | None:
         """A case crashed its guest's kernel; the guest may run on, or its machine has stopped."""
@@ -156,11 +157,9 @@ class Examiner:
         kernel = guest.plan.kernel
         vmlinux = kernel.debug_vmlinux if kernel is not None else None
         if vmlinux is None and self._policy.when != "always":
+            why = "no memory dump: this kernel has no debug information to read it with"
             command = self._again(case)
-            return [
-                "no memory dump: this kernel has no debug information to read it with; again on one that has:",
-                command,
-            ]
+            return [f"{why}; again on one that has:", command] if command else [why]
         if not wanted(self._policy.when, event, readable=vmlinux is not None):
             return []
         factor = guest.speed_factor

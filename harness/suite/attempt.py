@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.errors import GuestError, HarnessError
+from harness.errors import GuestError, GuestSilent, HarnessError
 from harness.suite.catalogue import Program
 from harness.suite.foreign import ForeignJudge, ForeignProgram
 from harness.suite.host_requests import HostedMachine, HostRequests
@@ -259,7 +259,8 @@ class Attempt:
         self.spoilt = why
         late = self._judge.running  # while it is looked at, the guest may end this case and begin another
         alive = self._machine.alive
-        why = self._looked_at(why) if alive else why
+        if alive:
+            why = self._looked_at().added_to(why)
         alive = alive and self._machine.alive
         if self._crashed is None:
             self._stop(gently=True)
@@ -276,19 +277,18 @@ class Attempt:
         if dropped:
             self._judge.unheard(dropped)
 
-    def _looked_at(self, why: str) -> str:
-        """The reason with what a look at the guest found; the evidence goes to the running case."""
+    def _looked_at(self) -> Examined:
+        """What a look at the guest found; the evidence goes to the running case."""
         self._looking = True
         try:
             case = self._judge.running or self._cases[-1]
             found = self._on_hang(self._machine, f"{self._program.full_name}:{case}")
         finally:
             self._looking = False
-        if found is None:
-            return why
+        found = found or Examined()
         for line in found.lines:
             self._judge.note(line)
-        return f"{why}; {found.summary}" if found.summary else why
+        return found
 
     def _settle(self) -> Iterator[CaseResult]:
         """Wait until the console has come as far as the results, with patience but not for ever."""
@@ -309,18 +309,21 @@ class Attempt:
             if not isinstance(end.error, HarnessError):
                 raise end.error
             self.spoilt = why = end.error.message
-            late = self._judge.running
+            late, stuck = self._judge.running, False
             if self._machine.alive:
-                why = self._looked_at(why)
+                found = self._looked_at()
+                why = found.added_to(why)
+                stuck = found.stuck and isinstance(end.error, GuestSilent)  # as at the case's own deadline a bit later
                 yield from self._settle()
-            yield from self._judge.lost(why, time.monotonic(), case=late)
+            judged = self._judge.overdue if stuck else self._judge.lost
+            yield from judged(why, time.monotonic(), case=late)
             return
         result = end.result
         if result is None or result.exit_status is None:
             self.spoilt = "the program had to be ended"
             yield from self._judge.overdue("the program was ended at the guest's own deadline", now)
             return
-        if isinstance(self._judge, Judge) and result.exit_status in SIGNAL_STATUS:
+        if not isinstance(self._program, ForeignProgram) and result.exit_status in SIGNAL_STATUS:
             signal = result.exit_status - 128
             self.spoilt = f"signal {signal} ended {self._program.full_name}, its clean-ups did not run"
         yield from self._judge.ended(result.exit_status, now, stderr=result.stderr)

@@ -40,10 +40,18 @@ class CommandResult(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a look at a guest that failed found: ``summary`` for the verdict's reason, ``lines`` as its evidence."""
+    """What a look at a guest that failed found: ``summary`` for the verdict's reason, ``lines`` as its evidence.
+
+    ``stuck``: it is there, and waits for what does not come.
+    """
 
     summary: str = ""
     lines: tuple[str, ...] = ()
+    stuck: bool = False
+
+    def added_to(self, why: str) -> str:
+        """A verdict's reason with what was found."""
+        return f"{why}; {self.summary}" if self.summary else why
 
 
 class Machine(Protocol):

@@ -3,8 +3,9 @@
 
 Their habits, other than those that :mod:`harness.suite.ktap` demands of our own: the cases are not known before; the
 plan may come last or not at all (``cgroup/test_core``: no version line either); a skipped case has its name where the
-reason belongs (``ok 3 # SKIP test_x``); a report inside a report has each line behind ``# `` (``mm/run_vmtests.sh``) or
-behind blanks. What a report promises must be kept all the same: each breach is a problem.
+reason belongs (``ok 3 # SKIP test_x``); a report inside a report has each line behind ``# `` (``mm/run_vmtests.sh``,
+where it may begin with its plan: ``mm/mremap_test``) or behind blanks. What a report promises must be kept all the
+same: each breach is a problem.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ class Report:
         return bool(self.versions) or self.plan is not None or bool(self._results)
 
     @property
+    def _inside(self) -> Report | None:
+        """The report inside this one that goes on; a line like a plan after which nothing came was none."""
+        below = self._below
+        return below if below is not None and (below.versions or below._results or below.plan == 0) else None
+
+    @property
     def diagnostics(self) -> tuple[str, ...]:
         """What came after the last result."""
         return tuple(self._diagnostics)
@@ -96,7 +103,7 @@ class Report:
 
     def finish(self) -> None:
         """The end of the output: what is missing becomes a problem."""
-        if self._below is not None and self._below.seen:
+        if self._inside is not None and self._inside.seen:
             self._problem("a report inside it was cut short")
         if not self.seen:
             return
@@ -133,7 +140,8 @@ class Report:
         inner = text[1:].removeprefix(" ") if text.startswith("#") else text.lstrip() if text[0] in " \t" else ""
         if not inner or self.depth >= _DEPTH_LIMIT:
             return
-        if self._below is None and _VERSION.match(inner.rstrip()):
+        begins = _VERSION.match(inner.rstrip()) or (text.startswith("#") and _PLAN.match(inner.rstrip()))
+        if self._below is None and begins:
             self._below = Report(depth=self.depth + 1)
         if self._below is not None:
             self._below.feed(inner, now)
@@ -153,7 +161,7 @@ class Report:
             self._problem(f"more than {_CASE_LIMIT} results")
             return
         text, directive, reason = description(match[3] or "")
-        below, self._below = self._below, None
+        below, self._below = self._inside, None
         verdict, why = self._judged(Result(number=number, name=text, ok=match[1] == "ok", directive=directive,
                                            reason=reason), below)  # fmt: skip
         name = self._unique(self._title(text or reason), number)

@@ -16,7 +16,7 @@ import paramiko  # type: ignore[import-untyped]
 import pytest
 
 from harness import process
-from harness.errors import GuestError
+from harness.errors import GuestError, GuestSilent
 from harness.guest import ssh
 from harness.guest.keys import RunKeys, make_keys
 from harness.guest.ssh import HostKeyMismatch, LoginRefused, NoAnswer, SshLink
@@ -165,6 +165,23 @@ def test_output_beyond_the_limit_is_dropped_and_told(link: SshLink) -> None:
 def test_a_channel_that_closes_without_a_status_is_lost(link: SshLink) -> None:
     with pytest.raises(GuestError, match="no exit status came for: VANISH"):
         link.run("VANISH", deadline=20)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [("check_channel_request", "open an SSH channel"), ("check_channel_exec_request", "start a command")],
+)
+def test_a_guest_that_takes_no_command_is_silent_and_not_gone(
+    link: SshLink, monkeypatch: pytest.MonkeyPatch, request_: str, said: str
+) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(ssh, "_OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(Server, request_, lambda *_: held.wait(60) and 1)
+    try:
+        with pytest.raises(GuestSilent, match=f"the guest did not {said} within 0 s"):
+            link.run("GREET", deadline=20)
+    finally:
+        held.set()
 
 
 def test_a_connection_that_goes_away_is_lost(link: SshLink) -> None:

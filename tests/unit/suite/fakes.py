@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import process
-from harness.errors import DeadlineExceeded, GuestError
+from harness.errors import DeadlineExceeded, GuestError, GuestSilent
 from harness.suite import catalogue
 from harness.suite.attempt import _PID_FILE
 from harness.suite.catalogue import GUEST_FOLDER, Program
@@ -95,7 +95,12 @@ class Pause:
     seconds: float
 
 
-Step = Say | Log | Exit | Hang | Vanish | CutOff | Pause
+@dataclass(frozen=True)
+class Silent:
+    """The guest does not take the command."""
+
+
+Step = Say | Log | Exit | Hang | Vanish | CutOff | Silent | Pause
 
 
 class ScriptedMachine:
@@ -141,6 +146,8 @@ class ScriptedMachine:
                     raise GuestError("the guest is gone: no exit status came")
                 case CutOff():
                     raise GuestError("the SSH connection to the guest is gone: no exit status came")
+                case Silent():
+                    raise GuestSilent("the guest did not start a command within 20 s")
                 case Pause(seconds=seconds):
                     time.sleep(seconds)
         raise AssertionError("a script ends with Exit, Hang or Vanish")

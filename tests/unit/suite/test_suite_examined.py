@@ -5,12 +5,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from harness.suite.attempt import Limits
 from harness.suite.machine import Examined
 from harness.suite.runner import Runner
-from tests.unit.suite.fakes import CutOff, Exit, Hang, Log, Pause, Say, ScriptedMachine, Vanish, program, verdicts
+from tests.unit.suite.fakes import (
+    CutOff,
+    Exit,
+    Hang,
+    Log,
+    Pause,
+    Say,
+    ScriptedMachine,
+    Silent,
+    Step,
+    Vanish,
+    program,
+    verdicts,
+)
 from tests.unit.suite.test_suite_runner import BEGIN, END, QUICK, WARN, passing, plan
 
+STUCK = Examined(summary="the guest is stuck: QEMU is stopped by a signal", stuck=True)
 FOUND = Examined(summary="the guest is busy (SSH answers)", lines=("CPU 1 in spin_here+0x1f",))
 
 
@@ -63,6 +79,24 @@ def test_a_guest_that_is_only_cut_off_is_looked_at() -> None:
     assert result.verdict == "LOST"
     assert result.reason.endswith("no exit status came; the guest is busy (SSH answers)")
     assert "CPU 1 in spin_here+0x1f" in result.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("step", "found", "verdict"),
+    [
+        (Silent(), STUCK, "TIMEOUT"),  # QEMU was stopped just before the command, and not just after it
+        (Silent(), FOUND, "LOST"),
+        (CutOff(), STUCK, "LOST"),  # a guest that resets answers nothing either for a while
+    ],
+)
+def test_a_guest_that_takes_no_command_is_over_its_deadline_only_where_it_is_stuck(
+    step: Step, found: Examined, verdict: str
+) -> None:
+    machine = ScriptedMachine([step])
+    runner = Runner(machine, fresh=lambda old: ScriptedMachine(passing("b")), limits=QUICK, on_hang=lambda *_: found)
+    results = {result.case: result for result in runner.run(program("a", "b"))}
+    assert verdicts(list(results.values())) == {"a": verdict, "b": "PASS"}
+    assert results["a"].reason.endswith(f"; {found.summary}")
 
 
 def test_a_guest_that_is_gone_has_nothing_to_look_at() -> None:

@@ -158,6 +158,18 @@ def test_a_report_inside_a_report() -> None:
     assert "failed in it: two" in next(result.reason for result in results if result.case == "cow")
 
 
+def test_a_report_inside_that_begins_with_its_plan() -> None:
+    text = NESTED.replace("# TAP version 13\n# 1..3", "# seed=1\n#\n# 1..3")
+    assert verdicts(judged(text, 1)) == verdicts(judged(NESTED, 1))
+    assert verdicts(judged(text.replace("# ok 3 # SKIP three\n", ""), 1, TWO))["cow"] == "FAIL", "it was cut short"
+    assert verdicts(judged(text, 1, TWO))["cow"] == "XFAIL"
+
+
+def test_a_line_like_a_plan_is_no_report() -> None:
+    text = "TAP version 13\n1..1\n# 1..3\n# pages 1 to 3\nok 1 pages\n# 1..3\n"
+    assert verdicts(judged(text, 0)) == {"pages": "PASS"}
+
+
 def test_a_pass_whose_own_report_is_broken_is_none() -> None:
     text = NESTED.replace("# not ok 2 two\n", "").replace("not ok 1 cow # exit=1", "ok 1 cow")
     assert verdicts(judged(text, 0))["cow"] == "FAIL"
