@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.bisect import commits, options
 from harness.bisect.answer import Answer, Like, Outcome, like
 from harness.bisect.point import BOOT, BUILD, Judge
 from harness.bisect.state import State
+from harness.display import many
 from harness.errors import UserError, nearest
 from harness.kconfig.dotconfig import difference
 from harness.profile import Profile
@@ -74,11 +74,12 @@ def by_patches(profile: Profile, judge: Judge, *, start: int = 0, again: bool = 
         tree = source.obtain(profile.source, **tools)
         patches = series.read(profile.series, tree=tree, **tools)
         applied = series.apply(tree, patches, **tools)
-        stage.result(f"{len(patches.patches)} patches on {tree.spec} ({tree.version})")
+        stage.result(f"{many(len(patches.patches), 'patch')} on {tree.spec} ({tree.version})")
     points = [applied.tree.commit, *applied.commits]
     if not 0 <= start < len(points) - 1:
         raise UserError(
-            f"--from {start}: the series has {len(points) - 1} patches", hint="a number of patches before the last"
+            f"--from {start}: the series has {many(len(points) - 1, 'patch')}",
+            hint="a number of patches before the last",
         )
     titles = ["the tree before the series", *(patch.title for patch in patches.patches)]
 
@@ -97,9 +98,8 @@ def by_patches(profile: Profile, judge: Judge, *, start: int = 0, again: bool = 
     first, old = asked.commits(repository, points[start], points[-1])
     numbers = [points.index(commit) for commit in first.commits]
     what = tuple(f"patch {number}: {titles[number]}" for number in numbers)
-    show = _run_command(judge, at(numbers[-1]), "--patches", str(numbers[-1]))
-    before = points.index(old)
-    return asked.found(what, first.commits[-1], old, show, _run_command(judge, at(before), "--patches", str(before)))
+    show, before = judge.shown_by(at(numbers[-1])), judge.shown_by(at(points.index(old)))
+    return asked.found(what, first.commits[-1], old, show, before)
 
 
 def by_commits(profile: Profile, text: str, judge: Judge, *, again: bool = False) -> Found:
@@ -125,7 +125,7 @@ def by_commits(profile: Profile, text: str, judge: Judge, *, again: bool = False
     first, before = asked.commits(ours, old, new)
     what = tuple(f"commit {commit}: {_subject(ours, commit)}" for commit in first.commits)
     last = first.commits[-1]
-    return asked.found(what, last, before, _run_command(judge, at(last)), _run_command(judge, at(before)))
+    return asked.found(what, last, before, judge.shown_by(at(last)), judge.shown_by(at(before)))
 
 
 def by_options(profile: Profile, good: str, bad: str, judge: Judge, *, again: bool = False) -> Found:
@@ -145,7 +145,7 @@ def by_options(profile: Profile, good: str, bad: str, judge: Judge, *, again: bo
             applied = series.at_patch(applied, profile.patches)
         configured = [kconfig.attempt(applied, end, toolchain=host_toolchain(), **tools) for end in ends]
         number = len(difference(configured[0].values, configured[1].values))
-        stage.result(f"{number} options differ")
+        stage.result(f"{many(number, 'option')} differ{'s' if number == 1 else ''}")
     words = " ".join(dict.fromkeys(word for one in configured for word in one.merged.command_line))
     if not number:
         raise UserError(f"'{good}' and '{bad}' give the same configuration", hint="`harness config diff` compares two")
@@ -159,7 +159,7 @@ def by_options(profile: Profile, good: str, bad: str, judge: Judge, *, again: bo
     mixes.names = {mixes.key(old): f"GOOD ({good})", mixes.key(new): f"BAD ({bad})"}
     asked.ends(mixes.key(old), mixes.key(new))
     first = options.search(
-        old, new, resolve=mixes.resolve, ask=lambda values, left: asked.like(mixes.key(values), left, "options")
+        old, new, resolve=mixes.resolve, ask=lambda values, left: asked.like(mixes.key(values), left, "option")
     )
     names = list(first.options)
     if 1 < len(names) <= _WEIGHED:
@@ -167,7 +167,7 @@ def by_options(profile: Profile, good: str, bad: str, judge: Judge, *, again: bo
     changed = {name: f"{old or 'n'} → {new or 'n'}" for name, (old, new) in first.options.items()}
     what = tuple(f"CONFIG_{name}: {changed[name]}" for name in names)
     keys = mixes.key(first.old), mixes.key(first.new)
-    shows = [_run_command(judge, mixes.profile(key)) for key in keys]
+    shows = [judge.shown_by(mixes.profile(key)) for key in keys]
     return asked.found(what, keys[1], keys[0], shows[1], shows[0], one=first.whole)
 
 
@@ -243,13 +243,13 @@ class _Asked:
         """Which end a point is like."""
         assert self._old is not None and self._new is not None
         steps = max(1, math.ceil(math.log2(left + 1)))
-        answer = self.ask(point, f": {left} {what} left, about {steps} step{'s' if steps != 1 else ''}")
+        answer = self.ask(point, f": {many(left, what)} left, about {many(steps, 'step')}")
         return like(answer.outcome, self._old.outcome, self._new.outcome)
 
     def commits(self, repository: Repository, old: str, new: str) -> tuple[commits.FirstCommit, str]:
         """The first commit like the new end, and the last one before it that is like the old."""
         self.ends(old, new)
-        first = commits.search(repository, old, new, lambda commit, left: self.like(commit, left, "commits"))
+        first = commits.search(repository, old, new, lambda commit, left: self.like(commit, left, "commit"))
         before = repository.resolve(f"{first.commits[0]}^")
         known = self.state.find(before) if before is not None else None
         return first, before if before is not None and known is not None else old
@@ -302,7 +302,7 @@ class _Mixes:
                 store=self._judge.store,
                 progress=stage,
             )
-            stage.result(f"{len(done.values)} options")
+            stage.result(many(len(done.values), "option"))
         return done.values
 
     def key(self, values: options.Values) -> str:
@@ -361,23 +361,3 @@ def _resolve(checkout: Checkout, name: str) -> str:
 
 def _subject(repository: Repository, commit: str) -> str:
     return repository.git("log", "--max-count=1", "--format=%s", commit, "--").text.strip()
-
-
-def _run_command(judge: Judge, profile: Profile, *more: str) -> str:
-    """The command that shows what a point makes of the case; what the named profile says already is not in it."""
-    known = profiles.load(judge.profile_name, paths=judge.paths)
-    words = ["--profile", judge.profile_name] if judge.profile_name != "default" else []
-    for option, mine, theirs in (
-        ("--source", profile.source, known.source),
-        ("--series", profile.series, known.series),
-    ):
-        words += [option, mine] if mine != theirs else []
-    words += more
-    if profile.config != known.config:
-        words += [word for one in profile.config for word in ("--config", one)]
-    if judge.case == BUILD:
-        return shlex.join(["harness", "build", *words])
-    words += ["--topology", profile.topology] if profile.topology != known.topology else []
-    if judge.case == BOOT:
-        return shlex.join(["harness", "boot", *words, "--", "true"])
-    return shlex.join(["harness", "run", *words, "--suite", judge.case])

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness import guest, pipeline, run
+from harness import again, guest, pipeline, run
 from harness.bisect.answer import Answer, Outcome, of_run, of_runs
 from harness.errors import BootError, BuildError, EnvironmentFailure, KernelError, UserError
 from harness.paths import Paths
@@ -39,7 +40,6 @@ class Judge:
     store: Store
     view: View
     profile_name: str = "default"
-    command: tuple[str, ...] = ()
     execute: Execute | None = None
 
     def check(self, profile: Profile) -> None:
@@ -60,13 +60,24 @@ class Judge:
                 break
         return of_runs(answers)
 
+    def shown_by(self, profile: Profile) -> str:
+        """The command that shows what the profile's kernel makes of the case."""
+        if self.case == BUILD:
+            return shlex.join(self._words(profile, "build"))
+        if self.case == BOOT:
+            return shlex.join([*self._words(profile, "boot"), "--", "true"])
+        return shlex.join([*self._words(profile), "--suite", self.case])
+
+    def _words(self, profile: Profile, word: str = "run") -> tuple[str, ...]:
+        return again.of_profile(profile, paths=self.paths, name=self.profile_name, word=word)
+
     def _run(self, profile: Profile) -> Answer:
         todo = run.plan(profile, selection=[self.case], paths=self.paths)
         if self.execute is not None:
             folder, results = self.execute(todo)
         else:
             folder, results = run.execute(
-                todo, paths=self.paths, store=self.store, view=self.view, command=self.command
+                todo, paths=self.paths, store=self.store, view=self.view, command=self._words(profile)
             )
         if results.interrupted:
             raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import click
 
 from harness import profile as profiles
 from harness.cli.session import Session, dry_run_option, json_option, print_json, sandbox_option
+from harness.display import many
 from harness.errors import HarnessError, UserError
 from harness.profile import Profile
 
@@ -69,7 +70,7 @@ def command(session: Session, /, as_json: bool, dry_run: bool, **flags: Any) -> 
     harness bisect --case private/test_node:file_of_private_nodes --series ./outgoing
     harness bisect --case cxl --git v6.12..HEAD --source tree:.
     harness bisect --case boot --config + +debug-kasan           + is the profile's own configuration
-    git bisect run harness bisect --verdict --case cxl/test_region:create_by_sysfs
+    git bisect run harness bisect --verdict --case cxl/test_region:whole_device
 
     A GOOD of --config that begins with + has the profile's fragments and more: '+', '+CONFIG_KSM=y'.
 
@@ -97,7 +98,6 @@ def _profile(session: Session, flags: dict[str, Any], **more: Any) -> Profile:
 def _judge(session: Session, flags: dict[str, Any], view: Any) -> Any:
     from harness.bisect.point import Judge
 
-    words = ("harness", *sys.argv[1:])
     return Judge(
         profile_name=flags["profile_name"],
         case=flags["case"],
@@ -105,7 +105,6 @@ def _judge(session: Session, flags: dict[str, Any], view: Any) -> Any:
         paths=session.paths,
         store=session.store,
         view=view,
-        command=words,
     )
 
 
@@ -161,5 +160,5 @@ def _find(session: Session, flags: dict[str, Any], *, as_json: bool, dry_run: bo
         print_json(found.record())
         return 0
     click.echo("\n" + "\n".join(found.lines))
-    click.echo(f"{found.tested} kernels asked; what they said: {found.folder}")
+    click.echo(f"{many(found.tested, 'kernel')} asked; what they said: {found.folder}")
     return 0

@@ -209,11 +209,9 @@ def _plan(
 ) -> PatchPlan | None:
     """The plan; None where the series does not apply, which the check says."""
     from harness import patchcheck
-    from harness import run as runs
 
     if choice.boot != "none":
-        for names in (choice.suites, *(one.suites for one in choice.stages)):
-            runs.plan(bench.profile, selection=names, paths=session.paths)  # a suite's name, before any build
+        patchcheck.check_suites(choice, bench)
     try:
         applied = stage.apply(tree, found, paths=session.paths, store=session.store, progress=progress)
     except ApplyError:

@@ -6,6 +6,6 @@ Each check is a :data:`harness.series.check.PatchCheck`; what only the command l
 
 from harness.patchcheck.bench import Bench
 from harness.patchcheck.compare import new_warnings
-from harness.patchcheck.plan import Choice, PatchPlan, checks, plan
+from harness.patchcheck.plan import Choice, PatchPlan, check_suites, checks, plan
 
-__all__ = ["Bench", "Choice", "PatchPlan", "checks", "new_warnings", "plan"]
+__all__ = ["Bench", "Choice", "PatchPlan", "check_suites", "checks", "new_warnings", "plan"]

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from harness import again, run
 from harness import profile as profiles
-from harness import run
 from harness.patchcheck.bench import Bench
 from harness.patchcheck.builds import Builds, not_run
 from harness.progress import Progress, StageView
 from harness.results.folder import RunFolder
 from harness.results.record import Results, counts, exit_status
 from harness.series.finding import Finding, Level
-from harness.series.stages import Stage, stage_of
+from harness.series.stages import Stage
 from harness.values import AppliedSeries, CaseResult, Patch, Verdict
 
 _SHOWN = 20
@@ -32,13 +32,13 @@ class Boots:
         builds: Builds,
         patches: Collection[int],
         suites: Sequence[str],
-        stages: Sequence[Stage] = (),
+        stage: Callable[[int], Stage | None],
     ) -> None:
         self._bench = bench
         self._builds = builds
         self._patches = patches
         self._suites = suites
-        self._stages = stages
+        self._stage = stage
         self._tree_is_due = 0 in patches
 
     def __call__(self, applied: AppliedSeries, patch: Patch) -> Iterator[Finding]:
@@ -54,11 +54,15 @@ class Boots:
 
     def _run(self, number: int) -> Finding:
         profile = profiles.override(self._bench.profile, {"patches": number})
-        stage = stage_of(self._stages, number)
+        stage = self._stage(number)
         todo = run.plan(profile, selection=stage.suites if stage else self._suites, paths=self._bench.paths)
         view = _View(self._bench.progress, f"patch {number}" if number else "the tree before the series")
         folder, results = run.execute(
-            todo, paths=self._bench.paths, store=self._bench.store, view=view, command=("harness", "series", "check")
+            todo,
+            paths=self._bench.paths,
+            store=self._bench.store,
+            view=view,
+            command=again.of_profile(profile, paths=self._bench.paths),
         )
         if results.interrupted:
             raise KeyboardInterrupt

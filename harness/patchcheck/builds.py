@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.display import many
 from harness.errors import BuildError
 from harness.patchcheck.bench import Bench, Broken, Compiled
 from harness.patchcheck.compare import Warned, new_warnings
@@ -89,7 +90,7 @@ class Look:
         if not files:
             yield Finding(check=self.name, level=Level.OK, patch=patch.number, message="it touches no .c file")
             return
-        self._bench.progress.update(f"{self.name} at patch {patch.number}: {len(files)} files")
+        self._bench.progress.update(f"{self.name} at patch {patch.number}: {many(len(files), 'file')}")
         head = self._look(applied, files)
         if head.broken is not None:
             yield does_not_build(self.name, patch.number, head.broken)
@@ -102,7 +103,7 @@ class Look:
         if not new:
             left = len(files) - len(head.made)
             out = f", {left} not in this configuration" if left else ""
-            message = f"nothing new in {len(head.made)} file{'s' if len(head.made) != 1 else ''}{out}"
+            message = f"nothing new in {many(len(head.made), 'file')}{out}"
             yield Finding(check=self.name, level=Level.OK, patch=patch.number, message=message)
 
     def _look(self, applied: AppliedSeries, files: Sequence[str]) -> Compiled:

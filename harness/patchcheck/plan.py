@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import kconfig
+from harness import kconfig, run
 from harness.errors import UserError
 from harness.patchcheck import cell as cells
 from harness.patchcheck.bench import Bench, sparse_version
@@ -16,7 +17,7 @@ from harness.patchcheck.cell import Cell
 from harness.patchcheck.grid import Grid
 from harness.repository import Repository
 from harness.series.check import PatchCheck
-from harness.series.stages import Stage
+from harness.series.stages import Stage, stage_of
 from harness.values import AppliedSeries
 
 GRIDS = ("none", "quick", "full")
@@ -42,6 +43,10 @@ class Choice:
     def __post_init__(self) -> None:
         if self.cells and self.grid == "none":
             raise UserError("--cell names cells of the grid, and --grid none leaves it out", hint="give --grid quick")
+
+    def stage(self, number: int) -> Stage | None:
+        """The stage of a patch; none where everything runs, and where suites were named."""
+        return None if self.suites else stage_of(self.stages, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +75,15 @@ class PatchPlan:
             names = " ".join(cell.name for cell in self.cells)
             what = "vmlinux" if self.choice.link or not self.folders else " ".join(self.folders)
             shown.append(f"grid        {names}; at {_patches(self.grid_patches)}: {what}")
-        if self.boot_patches:
-            shown.append(f"boot        {_patches(self.boot_patches)}: {' '.join(self.choice.suites) or 'the suites'}")
+        shown += self.boots(self.boot_patches, " ".join(self.choice.suites) or "the suites")
+        return shown
+
+    def boots(self, numbers: Sequence[int], suites: str) -> list[str]:
+        """What runs at patches, as text: ``suites``, or at those of a stage what it says."""
+        shown = []
+        for stage, group in itertools.groupby(numbers, self.choice.stage):
+            what = f"only what its stage names ({stage.reason})" if stage else suites
+            shown.append(f"boot        {_patches(list(group))}: {what}")
         return shown
 
 
@@ -79,6 +91,12 @@ def _patches(numbers: Sequence[int]) -> str:
     shown = ", ".join(str(number) for number in numbers if number)
     of_series = f"patch{'es' if ',' in shown else ''} {shown}"
     return f"the tree and {of_series}" if 0 in numbers else of_series
+
+
+def check_suites(choice: Choice, bench: Bench) -> None:
+    """Look for the suites that were named and those of the stages; raises :class:`UserError`, before any build."""
+    for names in (choice.suites, *(one.suites for one in choice.stages)):
+        run.plan(bench.profile, selection=names, paths=bench.paths)
 
 
 def plan(applied: AppliedSeries, choice: Choice, bench: Bench) -> PatchPlan:
@@ -129,9 +147,9 @@ def checks(plan: PatchPlan, bench: Bench) -> list[PatchCheck]:
             )
         )
     if plan.boot_patches:
-        stages = () if plan.choice.suites else plan.choice.stages
+        choice = plan.choice
         found.append(
-            Boots(bench=bench, builds=builds, patches=plan.boot_patches, suites=plan.choice.suites, stages=stages)
+            Boots(bench=bench, builds=builds, patches=plan.boot_patches, suites=choice.suites, stage=choice.stage)
         )
     return found
 

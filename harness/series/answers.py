@@ -52,7 +52,8 @@ def _answered(finding: Finding, answers: Sequence[Answer]) -> Finding:
     answer = next((one for one in answers if one.answers(finding)), None)
     if answer is None:
         return finding
-    return dataclasses.replace(finding, level=Level.NOTE, message=f"{finding.message}; answered: {answer.reason}")
+    message = f"{finding.message}; answered: {answer.reason}"
+    return dataclasses.replace(finding, level=Level.NOTE, message=message, answer=answer.reason)
 
 
 def idle(findings: Sequence[Finding], answers: Sequence[Answer]) -> tuple[Finding, ...]:

@@ -21,8 +21,9 @@ class Level(enum.StrEnum):
 class Finding:
     """What one check says: of a patch (by number, 0 for the tree before the first), or of the series (None).
 
-    ``type`` names the kind of a remark, where it has a name; ``status`` is the command's exit status if it is an error
-    (DESIGN, "Verdicts": 1 a bad verdict, 3 it does not apply, build or boot).
+    ``type`` names the kind of a remark, where it has a name; ``answer`` is the reason that the series gives for what
+    stays (:mod:`harness.series.answers`), which the message has as well. ``status`` is the command's exit status if it
+    is an error (DESIGN, "Verdicts": 1 a bad verdict, 3 it does not apply, build or boot).
     """
 
     check: str
@@ -30,6 +31,7 @@ class Finding:
     message: str
     patch: int | None = None
     type: str | None = None
+    answer: str = ""
     details: tuple[str, ...] = ()
     status: int = 1
 

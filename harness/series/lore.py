@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import process
+from harness.display import many
 from harness.errors import EnvironmentFailure, UserError
 from harness.paths import make_folder
 from harness.series.assemble import assemble, parse_all, prerequisites, series_digest
@@ -115,7 +116,7 @@ def _with_prerequisites(request: Request, message_id: str, revision: str | None)
         ids = [value for name, value in needed if name == "prerequisite-patch-id"]
         if ids and not any(name == "prerequisite-message-id" for name, _ in needed):
             request.progress.warn(
-                f"{wanted} needs {len(ids)} patches before it and names them by patch-id only: the tree must have them"
+                f"{wanted} needs {many(len(ids), 'patch')} before it, named by patch-id only: the tree must have them"
             )
         ordered.append(assemble(messages, spec=request.spec, name=_slug(wanted), place=wanted, message_id=wanted))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -49,11 +50,16 @@ def kernels(bench: Bench) -> int:
 
 
 def test_the_patch_from_which_on_it_does_not_build(bench: Bench) -> None:
-    folder = series(bench, ": 1\n", ": 2\n", BROKEN, BROKEN + ": 4\n", BROKEN + ": 5\n")
+    # of three commits to ask git takes the middle one; of four it would take one of two, by a hash that holds the time
+    folder = series(bench, ": 1\n", ": 2\n", BROKEN, BROKEN + ": 4\n")
     words = ("bisect", "--case", "build", "--series", folder)
     outcome = bench(*words)
     assert outcome.status == 0, outcome.text
     assert "first: patch 3: mm: 3" in outcome.text
+    assert re.findall(r"\d+ commits? left, about \d+ steps?\n", outcome.text) == [
+        "3 commits left, about 2 steps\n",
+        "1 commit left, about 1 step\n",
+    ]
     assert "from it on: fails: BUILD: the kernel does not build: mm/zswap.o" in outcome.text
     assert bench(*shown(outcome.text, "shown by: ")).status == 3
     assert bench(*shown(outcome.text, "before it: ")).status == 0
@@ -120,7 +126,7 @@ def test_a_kernel_that_boots_nowhere(bench: Bench) -> None:
         (("--case", CASE), "a bisect goes over --series S, --git GOOD..BAD or --config GOOD BAD"),
         (("--case", CASE, "--git", "a..b", "--series", "{series}"), "one of"),
         (("--case", CASE, "--git", "{tree}@HEAD~1..HEAD", "--from", "1"), "--from counts patches"),
-        (("--case", CASE, "--series", "{series}", "--from", "1"), "the series has 1 patches"),
+        (("--case", CASE, "--series", "{series}", "--from", "1"), "the series has 1 patch"),
         (("--series", "{series}"), "--case"),
     ],
 )

@@ -237,6 +237,10 @@ def test_a_kernel_that_does_not_boot(bench: Bench) -> None:
     manifests: list[Any] = [json.loads((run / "manifest.json").read_text()) for run in outcome.runs]
     assert [len(one["decides"]["series"]["patches"]) for one in manifests] == [0, 1]
     assert [one["circumstances"]["profile"]["patches"] for one in manifests] == [0, 1]
+    commands: list[str] = [" ".join(one["circumstances"]["command"]) for one in manifests]
+    assert all(one.startswith("harness run ") for one in commands), "what a hint can go on from"
+    assert ["--patches 0" in one for one in commands] == [True, False]
+    assert f"--series {folder} --patches 1" in commands[1]
 
 
 def test_only_what_means_something_runs_at_a_stage(bench: Bench) -> None:
@@ -244,6 +248,8 @@ def test_only_what_means_something_runs_at_a_stage(bench: Bench) -> None:
     (folder / "series.toml").write_text(
         'title = "one"\n[[stages]]\npatches = [1]\nsuites = ["smoke/test_one"]\nreason = "half there"\n'
     )
+    planned = each(bench, folder, "--boot", "ends", "--dry-run")
+    assert "boot        patch 1: only what its stage names (half there)" in planned.text
     outcome = each(bench, folder, "--boot", "ends", "--json")
     assert outcome.status == 3, outcome.text
     said = {number: message for number, (_, message) in findings(outcome, "boot").items()}

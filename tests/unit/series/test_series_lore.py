@@ -116,7 +116,7 @@ def test_prerequisites_by_patch_id_are_told(archive: Path, read: Read, heard: He
     body = "Cover.\n\nbase-commit: 803dd4b1159cf9864be17aab8a17653e6ecbbbb6\nprerequisite-patch-id: " + "a" * 40 + "\n"
     publish(archive, "c@x", [mail("[PATCH 0/1] t", body=body), mail("[PATCH 1/1] t", change())])
     read("lore:c@x")
-    assert any("needs 1 patches before it" in text for text in heard.warnings)
+    assert any("needs 1 patch before it" in text for text in heard.warnings)
 
 
 def test_incomplete_thread_is_refused(archive: Path, read: Read) -> None:
