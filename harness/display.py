@@ -55,3 +55,9 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def many(number: int, what: str) -> str:
+    """A number of things: ``1 run``, ``2 runs``, ``2 patches``."""
+    plural = "es" if what.endswith(("ch", "sh", "s", "x")) else "s"
+    return f"{number} {what}{plural if number != 1 else ''}"

@@ -12,6 +12,7 @@
     ├── EnvironmentFailure   exit 4   this machine: a tool, the disk, the network, a damaged runtime
     │   └── DeadlineExceeded          a command of ours took longer than it was given
     └── GuestError           exit 1   the guest, or the way to it, went away while a test ran (LOST)
+        └── GuestSilent               it did not do in time what it was asked to (TIMEOUT where it is there, and stuck)
 
 Only the command line turns these into an exit status; nothing below it calls ``sys.exit``.
 """
@@ -99,6 +100,10 @@ class GuestError(HarnessError):
 
     exit_code = 1
     verdict = "LOST"
+
+
+class GuestSilent(GuestError):
+    """The guest did not do in time what it was asked to: it may be gone, or there and stuck."""
 
 
 def shortage(reason: BaseException) -> EnvironmentFailure | None:

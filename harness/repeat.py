@@ -38,7 +38,8 @@ def repeat(manifest: Manifest, *, patches: Path | None = None) -> Repeat:
     """What a manifest says was run.
 
     ``patches`` is a folder with the patches as the run used them (``series/`` of a run folder), in place of where they
-    came from. Raises :class:`UserError` where the manifest is not one of a run, or not complete enough.
+    came from; it need not be there. Raises :class:`UserError` where the manifest is not one of a run, or not complete
+    enough.
     """
     decides, circumstances = manifest.decides, manifest.circumstances
     try:
@@ -98,7 +99,7 @@ def _series(spec: str, came: Mapping[str, Any] | None, patches: Path | None) -> 
         path, at, _ = spec.removeprefix("git:").rpartition("@")
         commits = came["commits"]
         return f"git:{path}{at}{commits[0]}^..{commits[-1]}" if commits else spec
-    return str(patches) if patches is not None else spec
+    return str(patches) if patches is not None and patches.is_dir() else spec
 
 
 def differences(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> tuple[str, ...]:

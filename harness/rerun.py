@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from harness.display import printable
+from harness.display import many, printable
 from harness.errors import HarnessError
 from harness.progress import QuietView, View
 from harness.results.folder import RunFolder
@@ -99,4 +99,4 @@ def told(results: Results, case: CaseRecord) -> str:
 
 
 def _times(ran: Sequence[RerunRecord]) -> str:
-    return f"{len(ran)} rerun{'s' if len(ran) != 1 else ''}"
+    return many(len(ran), "rerun")

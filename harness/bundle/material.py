@@ -145,7 +145,7 @@ def _of_bundle(index: Index, files: dict[str, Path], folder: Path, *, case: str,
 
 
 def _repeat(manifest: Manifest, patches: Path, *, where: str) -> Repeat:
-    found = repeat(manifest, patches=patches if patches.is_dir() else None)
+    found = repeat(manifest, patches=patches)
     if found.topology is not None:
         try:
             topologies.check(found.topology)

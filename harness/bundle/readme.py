@@ -9,6 +9,7 @@ from typing import Any
 from harness.bundle import index as names
 from harness.bundle.gather import Gathered, one_line
 from harness.bundle.index import Member
+from harness.display import many
 
 _MOST_TARGETS = 30
 
@@ -84,7 +85,7 @@ def _kernel(decides: Mapping[str, Any], circumstances: Mapping[str, Any]) -> str
     words.append(str((circumstances.get("source") or {}).get("spec", "")))
     if series:
         title = (circumstances.get("series") or {}).get("name") or series["digest"][:12]
-        words.append(f"with {len(series['patches'])} patches ({one_line(str(title), limit=80)})")
+        words.append(f"with {many(len(series['patches']), 'patch')} ({one_line(str(title), limit=80)})")
     words.append(f"config {' '.join((decides.get('config') or {}).get('fragments', ()))}")
     words.append(str(decides.get("toolchain", "")).partition(",")[0])
     return ", ".join(word for word in words if word)
@@ -98,7 +99,7 @@ def _machine(decides: Mapping[str, Any]) -> str:
     devices = len(definition.get("device", ()))
     return (
         f"topology {topology['name']} ({one_line(str(definition.get('title', '')), limit=80)}; "
-        f"{devices} CXL device{'s' if devices != 1 else ''}), QEMU {qemu['version']}, {decides.get('accel', '?')}"
+        f"{many(devices, 'CXL device')}), QEMU {qemu['version']}, {decides.get('accel', '?')}"
     )
 
 

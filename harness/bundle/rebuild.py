@@ -12,6 +12,7 @@ from typing import Any
 
 from harness import build, series, source
 from harness.bundle.material import Material
+from harness.display import many
 from harness.paths import Paths
 from harness.pipeline import Stages
 from harness.repeat import differences
@@ -80,7 +81,7 @@ def _applied(material: Material, spec: str, *, paths: Paths, store: Store, stage
         if material.manifest.decides.get("series") is not None and name:
             patches = series.read(name, paths=paths, store=store, progress=stage, tree=tree)
         applied = series.apply(tree, patches, paths=paths, store=store, progress=stage)
-        stage.result(f"{len(applied.commits)} patches applied ({applied.commit[:12]})")
+        stage.result(f"{many(len(applied.commits), 'patch')} applied ({applied.commit[:12]})")
     return applied
 
 

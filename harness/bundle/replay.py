@@ -154,14 +154,11 @@ def selections(material: Material, *, paths: Paths) -> tuple[Selection, ...]:
 class Replay:
     """Attempts, one after another; each has a folder ``<number>`` with what its guests and programs wrote."""
 
-    def __init__(
-        self, material: Material, made: Machine, *, folder: RunFolder, paths: Paths, command: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, material: Material, made: Machine, *, folder: RunFolder, paths: Paths) -> None:
         self._material = material
         self._machine = made
         self._folder = folder
         self._paths = paths
-        self._command = tuple(command)
         self._selections = {one.program.full_name: one for one in selections(material, paths=paths)}
 
     @property
@@ -218,7 +215,6 @@ class Replay:
             config=self._machine.config,
             recorder=recorder,
             paths=self._paths,
-            command=self._command,
         )
 
     def _boot(self, recorder: Recorder) -> CaseResult:

@@ -44,7 +44,7 @@ def command(
 
     \b
     harness bundle last
-    harness bundle last --case cxl/test_region:create_by_sysfs -o crash.tar.xz
+    harness bundle last --case cxl/test_region:whole_device -o crash.tar.xz
     harness bundle last --no-image --no-dump                 smaller
     """
     from harness import bundle

@@ -10,7 +10,7 @@ import click
 
 from harness.cli.history import opened, show_table, when
 from harness.cli.session import Session, json_option, print_json
-from harness.display import duration, printable
+from harness.display import duration, many, printable
 
 if TYPE_CHECKING:
     from harness.history.compare import Change, Comparison
@@ -72,7 +72,7 @@ def _show(found: Comparison) -> None:
             show_table([("  case", "before", "after", "why"), *lines])
             if len(changes) > _SHOWN:
                 click.echo(f"  … and {len(changes) - _SHOWN} more (--json has all)")
-    same = f"{found.same} case{'s' if found.same != 1 else ''} with the same verdict"
+    same = f"{many(found.same, 'case')} with the same verdict"
     steady = ", as quick as ever" if found.same and not (found.untimed or found.slower or found.faster) else ""
     click.echo(f"{same}{steady}{'; ' if found.untimed else ''}{found.untimed}")
 

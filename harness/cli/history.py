@@ -53,7 +53,7 @@ def command(
     harness history                                              the last runs
     harness history --series n_private-6.12 --since 7d
     harness history --verdict CRASH --limit 5
-    harness history --case zswap/test_store:swapoff              its pass rate, last change, first failing series
+    harness history --case zswap/test_store:exit_frees           its pass rate, last change, first failing series
     harness history --case 'isolation/*' --limit 100
     harness history import /mnt/other/runs                       finished runs of another machine
     """

@@ -9,16 +9,19 @@ from pathlib import Path
 import click
 
 from harness import process
-from harness.again import with_debug_info
+from harness.again import of_profile, with_debug_info
 from harness.cli.session import Session
 from harness.errors import UserError
+from harness.repeat import repeat
 from harness.results import folder as run_folders
 from harness.results.folder import RunFolder
+from harness.results.record import Manifest
 from harness.values import Verdict
 
 _DUMP = "vmcore"
 _KERNEL = "kernel"
 _DEBUG = "vmlinux.debug"
+_SERIES = "series"
 
 
 @click.command()
@@ -67,7 +70,7 @@ def _no_dump(folder: RunFolder, number: int | None) -> UserError:
     bad = [case for case in results.cases if not Verdict(case.verdict).good]
     said = [line for case in bad for line in case.diagnostics if line.startswith("no memory dump: ")]
     said += [line for line in results.failure.details if line.startswith("no memory dump: ")] if results.failure else []
-    words = run_folders.read_manifest(folder).circumstances.get("command") or []
+    words = run_folders.read_manifest(folder).circumstances.get("command") or ("harness", "run")
     case = f"{bad[0].suite}/{bad[0].program}:{bad[0].case}" if bad else ""
     of = f" of guest {number}" if number is not None else ""
     failed = bad or results.failure is not None
@@ -77,23 +80,22 @@ def _no_dump(folder: RunFolder, number: int | None) -> UserError:
 
 def _vmlinux(session: Session, folder: RunFolder) -> Path:
     """The kernel with debug information, from the cache."""
-    circumstances = run_folders.read_manifest(folder).circumstances
-    key = str((circumstances.get("keys") or {}).get("kernel", ""))
+    manifest = run_folders.read_manifest(folder)
+    key = str((manifest.circumstances.get("keys") or {}).get("kernel", ""))
     entry = session.store.find(_KERNEL, key) if key.isalnum() else None
     if entry is None:
-        raise UserError(
-            f"the kernel of run {folder.name} is no longer in the cache",
-            hint=f"build it again: {_build(circumstances.get('profile') or {})}",
-        )
+        message = f"the kernel of run {folder.name} is no longer in the cache"
+        raise UserError(message, hint=_build_again(session, folder, manifest))
     if not (entry.path / _DEBUG).is_file():
         hint = "drgn -c reads the dump with a vmlinux of your own"
         raise UserError(f"the kernel of run {folder.name} has no debug information", hint=hint)
     return entry.path / _DEBUG
 
 
-def _build(profile: dict[str, object]) -> str:
-    words = ["harness", "build", "--source", str(profile.get("source", "")), "--series", str(profile.get("series", ""))]
-    config = profile.get("config")
-    for fragment in config if isinstance(config, list) else []:
-        words += ["--config", str(fragment)]
-    return process.quoted(words)
+def _build_again(session: Session, folder: RunFolder, manifest: Manifest) -> str:
+    try:
+        profile = repeat(manifest, patches=folder.path / _SERIES).profile
+        words = of_profile(profile, paths=session.paths, word="build")
+    except UserError as reason:
+        return reason.message
+    return f"build it again: {process.quoted(words)}"

@@ -54,7 +54,7 @@ def command(session: Session, /, what: str, case: str, as_json: bool, dry_run: b
     \b
     harness repro crash.tar.xz
     harness repro crash.tar.xz --times 20
-    harness repro last --case cxl/test_region:create_by_sysfs --rebuild
+    harness repro last --case cxl/test_region:whole_device --rebuild
     harness repro crash.tar.xz --shell                       a shell in that guest
     harness repro crash.tar.xz --gdb                         hbreak start_kernel, continue
 

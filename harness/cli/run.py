@@ -120,7 +120,7 @@ def command(
     harness run                                                      the default profile
     harness run --source tree:. --series git:origin/master..HEAD     my commits in this checkout
     harness run --suite cxl --suite zswap --topology two-devices     some suites, another machine
-    harness run --case cxl/test_region:create_by_sysfs               one case
+    harness run --case cxl/test_region:whole_device               one case
     harness run --suite kselftest:mm,cgroup                          the tree's own selftests, built from it
     harness run --series '' --add-config debug-lockdep               the unpatched tree, with lockdep
     harness run --suite lifecycle --for 8h --seed random              drawn sequences, through the night

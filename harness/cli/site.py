@@ -9,7 +9,7 @@ import click
 
 from harness.cli.history import opened
 from harness.cli.session import Session, json_option, print_json
-from harness.display import duration
+from harness.display import duration, many
 
 
 @click.command()
@@ -58,8 +58,7 @@ def command(
                     "seconds": round(made.seconds, 3), "compared": [str(one) for one in made.compared]})  # fmt: skip
     else:
         new = f"{made.new} new" if made.new else "none new"
-        runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
-        click.echo(f"{runs}, {new}; {made.written} files written in {duration(made.seconds)}")
+        click.echo(f"{many(made.runs, 'run')}, {new}; {many(made.written, 'file')} written in {duration(made.seconds)}")
         for page in made.compared or (made.index,):
             click.echo(f"{page}")
     if open_it and click.launch((made.compared or (made.index,))[0].as_uri()) != 0:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from harness.display import many
 from harness.history.database import History
 from harness.history.kinds import FLAKY, KNOWN, NEW, Classified, Kind
 from harness.history.query import is_bad, is_good
@@ -51,14 +52,14 @@ def _kind(row: Mapping[str, Any], before: Sequence[str], seen: tuple[int, float]
     if seen is not None:
         times, first = seen
         since = time.strftime("%Y-%m-%d", time.localtime(first))
-        return Kind(kind=KNOWN, told=f"known: failed so in {times} run{'s' if times != 1 else ''} since {since}")
+        return Kind(kind=KNOWN, told=f"known: failed so in {many(times, 'run')} since {since}")
     ran = [verdict for verdict in before if verdict not in _NO_VERDICT]
     if not ran:
         return Kind(kind=NEW, told="new: never seen to fail, never run like this before")
     if is_bad(ran[0]):
         return Kind(kind=NEW, told=f"new: failed before, but not so ({ran[0]})")
     good = next((number for number, verdict in enumerate(ran) if is_bad(verdict)), len(ran))
-    return Kind(kind=NEW, told=f"new: passed in the {good} run{'s' if good != 1 else ''} before")
+    return Kind(kind=NEW, told=f"new: passed in the {many(good, 'run')} before")
 
 
 _NO_VERDICT = (Verdict.SKIP, Verdict.BOOT, Verdict.INFRA)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.display import many
 from harness.errors import UserError
 from harness.kconfig.dotconfig import same_value
 from harness.kconfig.fragment import Assignment, config_line
@@ -49,9 +50,8 @@ def judge(found: Sequence[Lost], *, strict: bool = True) -> tuple[str, ...]:
     """The warnings for what may be missing (all may where not ``strict``). Raises :class:`UserError` for the rest."""
     fatal = [one for one in found if strict and not one.wanted.optional]
     if fatal:
-        count = len(fatal)
         raise UserError(
-            f"{count} requested Kconfig option{'s' if count > 1 else ''} did not survive in this kernel",
+            f"{many(len(fatal), 'requested Kconfig option')} did not survive in this kernel",
             details=[str(one) for one in fatal],
             hint="add what is missing (--config CONFIG_X=y), or mark the line `# optional: why`; "
             "`harness config explain OPTION` says more",

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from harness import pipeline, run, series
+from harness.display import many
 from harness.errors import ApplyError, BootError, BuildError, HarnessError
 from harness.guests import judge
 from harness.manifest import manifest, portable_argv
@@ -269,7 +270,7 @@ class _Work:
         missing = kept.unknown(self.todo.every)
         if missing:
             number = sum(len(one.cases) for one in missing)
-            self.view.say(f"\nthe series as it is: {number} cases that are not known to pass", style="bold")
+            self.view.say(f"\nthe series as it is: {many(number, 'case')} not known to pass", style="bold")
         recorder = self._recorder("unmutated")
         self.verdicts = kept.verdicts(
             self.todo.every, lambda selections: self._judge(plan, selections, built, recorder)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from harness.display import duration
+from harness.display import duration, many
 from harness.mutants.mutant import Mutant
 from harness.values import CaseResult, Verdict
 
@@ -163,7 +163,7 @@ def told(record: Record) -> str:
     if record.outcome is Outcome.SURVIVED:
         why = f": {record.survives}" if record.survives else ""
         moody = f"; failed once, not again: {', '.join(record.unsteady)}" if record.unsteady else ""
-        return f"survived {record.cases} cases{why}{moody}"
+        return f"survived {many(record.cases, 'case')}{why}{moody}"
     return f"{record.outcome.value}: {record.reason}"
 
 
@@ -208,7 +208,7 @@ def summary(report: Report) -> str:
     if report.missing:
         words.append(f"{len(report.missing)} not run")
     mean = f"; {duration(mean_seconds(report.mutants))} each" if report.mutants else ""
-    return f"{len(report.mutants)} mutants: {', '.join(words)}{mean}"
+    return f"{many(len(report.mutants), 'mutant')}: {', '.join(words)}{mean}"
 
 
 def mean_seconds(records: Sequence[Record]) -> float:

@@ -54,7 +54,9 @@ class Lists:
         """The options that make an apt command use these lists."""
         if self.root is None:
             return ()
+        # the cache by name: images of containers switch it off, and each command then reads every list again
         ours = ("-o", f"Dir::State={self.root}/state", "-o", f"Dir::Cache={self.root}/cache",
+                "-o", "Dir::Cache::pkgcache=pkgcache.bin",
                 "-o", "Dir::State::status=/var/lib/dpkg/status")  # fmt: skip
         if self.sources is None:
             return ours

@@ -11,6 +11,7 @@ import textwrap
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
+from harness.display import many
 from harness.topology.model import Region, Topology
 from harness.topology.tree import Part, bridges, device_detail, interleave
 
@@ -127,7 +128,7 @@ def _spread(count: int, index: int, width: float) -> tuple[float, float]:
 def _cpu_nodes(canvas: _Canvas, topology: Topology, top: float, width: float) -> float:
     for number, node in enumerate(topology.cpu_nodes):
         middle, wide = _spread(len(topology.cpu_nodes), number, width)
-        detail = f"{node.cpus} CPU{'' if node.cpus == 1 else 's'}, {node.memory_mib} MiB"
+        detail = f"{many(node.cpus, 'CPU')}, {node.memory_mib} MiB"
         canvas.box("CPU node", str(number), (detail,), middle, top, wide)
     return top + _TALL + _GAP
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from harness.again import with_debug_info
+from harness import profile as profiles
+from harness.again import of_profile, with_debug_info
 from harness.cli.main import cli, show_error
 from harness.cli.summary import show_summary
 from harness.errors import UserError
@@ -24,6 +25,7 @@ from harness.results.record import CaseRecord, Manifest, Results
 from harness.store import Store
 from harness.terminal import Terminal
 
+PROJECT = Path(__file__).resolve().parents[3]
 CONSOLE = """\
 [10:00:00.000     0.100] [    0.000000] Linux version 6.12
 [10:00:02.000     2.100] harness-init: ready
@@ -39,7 +41,7 @@ CONSOLE = """\
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    paths = Paths(project=tmp_path, cache=tmp_path / "cache", data=tmp_path / "data")
+    paths = Paths(project=PROJECT, cache=tmp_path / "cache", data=tmp_path / "data")
     made = folder.create(paths)
     made.write("guests/1/console.log", CONSOLE)
     case = CaseRecord(
@@ -51,7 +53,10 @@ def run(tmp_path: Path) -> RunFolder:
     profile = {"source": "debian:6.12", "series": "", "config": ["base", "debuginfo"]}
     command = ["harness", "run", "--suite", "smoke"]
     circumstances = {"command": command, "keys": {"kernel": "ab12"}, "profile": profile}
-    made.write_manifest(Manifest(decides={}, circumstances=circumstances))
+    tests = {
+        "selection": ["smoke"], "keyword": "", "require_feature": False, "timeout_scale": 1.0, "stress": "", "seed": 1,
+    }  # fmt: skip
+    made.write_manifest(Manifest(decides={"tests": tests}, circumstances=circumstances))
     return made
 
 
@@ -115,7 +120,23 @@ def test_a_dump_whose_kernel_is_gone_from_the_cache(run: RunFolder, capsys: pyte
     run.write("guests/1/vmcore", b"KDUMP   ")
     said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
     assert "is no longer in the cache" in said
-    assert "harness build --source debian:6.12 --series '' --config base --config debuginfo" in said
+    assert "→ build it again: harness build --series '' --config base --config debuginfo\n" in said
+
+
+def test_a_dump_of_patches_that_are_kept_in_the_run(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write("guests/1/vmcore", b"KDUMP   ")
+    run.write("series/0001.patch", "a patch")
+    circumstances = folder.read_manifest(run).circumstances
+    run.write_manifest(
+        Manifest(
+            decides=folder.read_manifest(run).decides,
+            circumstances={**circumstances, "series": {"commits": []}, "profile": {"series": "./outgoing"}},
+        )
+    )
+    said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
+    assert f"build it again: harness build --series {run.path / 'series'}" in said
+    run.write_manifest(Manifest(decides={}, circumstances=circumstances))
+    assert "does not say what was run" in refused(run, "inspect", "-c", "1", "last", capsys=capsys)
 
 
 def test_a_dump_whose_kernel_is_in_the_cache(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,12 +190,33 @@ def test_options_stand_before_or_behind_the_run(
             "harness run --seed=3 --add-config debuginfo --case a/b:c",
         ),
         (["harness", "run", "--suite", "x"], "", "harness run --suite x --add-config debuginfo"),
-        ([], "a/b:c", "harness run --add-config debuginfo --case a/b:c"),
     ],
 )  # fmt: skip
 def test_the_command_that_gives_a_dump(command: list[str], case: str, expected: str) -> None:
     assert with_debug_info(command, case) == expected
     assert shlex.split(expected)
+
+
+def test_the_command_of_a_profile(tmp_path: Path) -> None:
+    paths = Paths(project=PROJECT, cache=tmp_path / "cache", data=tmp_path / "data")
+    known = profiles.load("default", paths=paths)
+    assert of_profile(known, paths=paths) == ("harness", "run")
+    other = structs.replace(
+        known, series="", patches=2, config=("base", "cxl:pmem=false"), memory_mib=512, sandbox=False
+    )
+    words = of_profile(other, paths=paths)
+    assert words[2:] == (
+        "--series", "", "--patches", "2", "--memory", "512", "--config", "base", "--config", "cxl:pmem=false",
+        "--no-sandbox",
+    )  # fmt: skip
+    dry = CliRunner().invoke(
+        cli, ["--data-dir", str(paths.data), "--cache-dir", str(paths.cache), *words[1:], "--help"]
+    )
+    assert dry.exit_code == 0, "each of them is an option of harness run"
+    assert of_profile(other, paths=paths, word="build")[:6] == ("harness", "build", "--series", "", "--patches", "2")
+    assert "--memory" not in of_profile(other, paths=paths, word="build")
+    ras = profiles.load("ras", paths=paths)
+    assert of_profile(ras, paths=paths, name="ras") == ("harness", "run", "--profile", "ras")
 
 
 @pytest.mark.parametrize(
