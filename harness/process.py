@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from harness.errors import DeadlineExceeded, EnvironmentFailure, HarnessError, shortage, shortage_said
@@ -36,6 +37,10 @@ _PASSED = (
     "REQUESTS_CA_BUNDLE", "SSH_AUTH_SOCK",
 )  # fmt: skip
 
+# A child that asks the kernel to end with us may ask too late: its parent is another by then
+_GUARD_SCRIPT = '[ "$PPID" = "$0" ] || exit 1; unset PWD OLDPWD SHLVL _; exec "$@"'
+_GUARD = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _GUARD_SCRIPT)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TERM_GRACE_SECONDS = 5.0
 _LINGER_SECONDS = 5.0
 _TAIL_LINES = 20
@@ -222,37 +227,77 @@ def spawn(
     from one that outlives it; prctl(2), PR_SET_PDEATHSIG), and what the command started is ended by :data:`_watch`.
     """
     words = tuple(os.fspath(word) for word in argv)
-    guard = ("setpriv", "--pdeathsig", "KILL", "--") if die_with_parent and which("setpriv") else ()
+    guard = (*_GUARD, str(os.getpid())) if die_with_parent and which("setpriv") else ()
     if which(words[0]) is None:
         raise EnvironmentFailure(f"'{words[0]}' is not installed", command=words, hint="run ci/bootstrap")
     where = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
     _log.debug("run: %s%s%s", "(in the sandbox) " if within.prefix else "", where, quoted(words))
-    try:
-        popen = subprocess.Popen(
-            guard + within.prefix + words,
-            cwd=cwd,
-            env=environment({**(env or {}), **within.env}),
-            stdin=subprocess.PIPE if isinstance(stdin, bytes) else (stdin or subprocess.DEVNULL),
-            stdout=_stream(stdout),
-            stderr=_stream(stderr),
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-        )
-    except OSError as reason:
-        hint = why.hint if (why := shortage(reason)) else None
-        raise EnvironmentFailure(f"cannot start {words[0]}: {reason.strerror}", command=words, hint=hint) from reason
-    child = Child(argv=words, popen=popen)
-    try:
-        if die_with_parent:
-            _watch.add(popen.pid)
+    with contextlib.ExitStack() as stack:
+        with _signals_held():  # a start that is cut short would leave what it started
+            try:
+                popen = subprocess.Popen(
+                    guard + within.prefix + words,
+                    cwd=cwd,
+                    env=environment({**(env or {}), **within.env}),
+                    stdin=subprocess.PIPE if isinstance(stdin, bytes) else (stdin or subprocess.DEVNULL),
+                    stdout=_stream(stdout),
+                    stderr=_stream(stderr),
+                    pass_fds=tuple(pass_fds),
+                    start_new_session=True,
+                )
+            except OSError as reason:
+                hint = why.hint if (why := shortage(reason)) else None
+                message = f"cannot start {words[0]}: {reason.strerror}"
+                raise EnvironmentFailure(message, command=words, hint=hint) from reason
+            child = Child(argv=words, popen=popen)
+            stack.callback(_end, child)
+            if die_with_parent:
+                _watch.add(popen.pid)
         yield child
+
+
+def _end(child: Child) -> None:
+    child.end()
+    _watch.drop(child.pid)
+    for pipe in (child.popen.stdin, child.popen.stdout, child.popen.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+class _Held:
+    """Handlers of signals in the place of which it notes what came; once ``over``, it hands on what still comes."""
+
+    def __init__(self) -> None:
+        found = {number: signal.getsignal(number) for number in _ENDING}
+        self.handlers = {number: handler for number, handler in found.items() if callable(handler)}
+        self.came: list[int] = []
+        self.over = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.over:
+            self.handlers[signal.Signals(number)](number, frame)
+        else:
+            self.came.append(number)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What Python raises for a signal, between any two steps of the main thread, comes at the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = _Held()
+    try:
+        for number in held.handlers:
+            signal.signal(number, held)
+        yield
     finally:
-        child.end()
-        _watch.drop(popen.pid)
-        for pipe in (popen.stdin, popen.stdout, popen.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        held.over = True
+        for number, handler in held.handlers.items():
+            signal.signal(number, handler)
+        for came in held.came:
+            held.handlers[signal.Signals(came)](came, None)
 
 
 class _Watch:

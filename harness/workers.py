@@ -199,13 +199,13 @@ class Workers:
         try:
             sink = stack.enter_context(open(job.log, "wb"))  # noqa: SIM115 (closed by the stack)
             child = stack.enter_context(spawn(job.argv, env=job.env, stdout=sink, stderr=sink))
+            self._running.append(Running(job=job, child=child, stack=stack, waits=job.turns is not None))
         except OSError as reason:
             stack.close()
             raise disk_failure(reason, f"while starting {job.name}") from reason
         except BaseException:
             stack.close()
             raise
-        self._running.append(Running(job=job, child=child, stack=stack, waits=job.turns is not None))
 
     def wait(self, seconds: float) -> list[Ended]:
         """What ended by now; waits at most that long for the first, or for one to have its turn: another may fit then.

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,59 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
             time.sleep(0.02)
         os.kill(parent.pid, signal.SIGKILL)
         assert [gone_soon(int(file.read_text())) for file in files] == [True, True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_the_midst_of_a_start_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **named: Any) -> subprocess.Popen[bytes]:
+        made = popen(*words, **named)
+        started.append(made.pid)
+        signal.raise_signal(number)
+        return made
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), process.spawn(["sleep", "60"]):
+            raise AssertionError("it is interrupted before")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert gone_soon(started[0])
+
+
+def test_a_start_that_a_killed_parent_does_not_see_ends(tmp_path: Path) -> None:
+    """The parent is gone before the child can ask the kernel to end with it, and before the watch knows of it."""
+    slow = tmp_path / "setpriv"
+    slow.write_text(
+        f"#!/bin/sh\necho $$ >{tmp_path}/new && mv {tmp_path}/new {tmp_path}/pid\n"
+        f'until [ -e {tmp_path}/go ]; do sleep 0.02; done\nexec {process.which("setpriv")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    script = (
+        "import os, time\n"
+        "from harness import process\n"
+        f"os.environ['PATH'] = '{tmp_path}:' + os.environ['PATH']\n"
+        "process._watch.add = lambda group: None\n"
+        "with process.spawn(['sleep', '60']):\n"
+        "    time.sleep(60)\n"
+    )
+    with process.spawn([sys.executable, "-c", script], cwd=Path.cwd()) as parent:
+        until = time.monotonic() + 10
+        while not (tmp_path / "pid").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        parent.kill()
+    pid = int((tmp_path / "pid").read_text())
+    (tmp_path / "go").touch()
+    ended = gone_soon(pid)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    assert ended
 
 
 def test_exit_in_words() -> None:
