@@ -5,7 +5,7 @@ Which archives there are, and the keys that vouch for them, come from the host's
 the archive's signature, the index against it, and the package against the index; the package's SHA-256 is checked
 once more here. Where the host's package lists do not know a package (or are stale), lists of our own are kept below
 the cache; the host's are never written. What the host's archives do not have (Debian 12 without its security archive
-has no 6.12) may be in Debian's stable release, on the mirror that the host uses.
+has no 6.12) may be in Debian's stable release or its backports, on the mirror that the host uses.
 """
 
 from __future__ import annotations
@@ -72,15 +72,16 @@ def own_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
 
 
 def stable_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
-    """The lists of Debian's stable release, fetched now; raises as :func:`own_lists` and :func:`find_archive` do.
+    """The lists of Debian's stable release and its backports, fetched now.
 
-    Its security archive is looked for beside the mirror, as deb.debian.org has it; not every mirror does.
+    Its security archive is looked for beside the mirror, as deb.debian.org has it. Not every mirror has that, or the
+    backports. Raises as :func:`own_lists` and :func:`find_archive` do.
     """
     archive = find_archive()
     security = replace(archive, mirror=f"{archive.mirror.rstrip('/')}-security")
     root = make_folder(paths.cache / "apt" / _STABLE)
     lists = Lists(root, root / "sources.list")
-    lines = [archive.source(_STABLE), security.source(f"{_STABLE}-security")]
+    lines = [archive.source(_STABLE), archive.source(f"{_STABLE}-backports"), security.source(f"{_STABLE}-security")]
     while True:
         (root / "sources.list").write_text("\n".join(lines) + "\n")
         try:
@@ -88,7 +89,7 @@ def stable_lists(paths: Paths, *, store: Store, progress: Progress) -> Lists:
         except EnvironmentFailure:
             if len(lines) == 1:
                 raise
-            del lines[1:]
+            lines.pop()
 
 
 def _fetched(lists: Lists, *, store: Store, progress: Progress) -> Lists:

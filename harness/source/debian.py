@@ -86,7 +86,7 @@ def _ref(package: apt.Package) -> str:
 
 def _find(request: Request, version: str, package_version: str | None) -> tuple[apt.Lists, apt.Package]:
     """The package: in the host's lists, else (or when looking for a newer one) in lists of our own fetched now: of the
-    host's archives, then of Debian's stable release."""
+    host's archives, then of Debian's stable release and its backports."""
     if process.which("apt-get") is None:
         raise EnvironmentFailure(
             f"{request.spec} needs apt, and this system has none",
@@ -112,7 +112,7 @@ def _find(request: Request, version: str, package_version: str | None) -> tuple[
         raise UserError(
             f"the archives have no {name} {package_version}", hint=f"debian:{version} takes the one that they have"
         )
-    raise unknown_name("kernel of this Debian release and of Debian's stable one", version, sorted(known))
+    raise unknown_name("kernel of this Debian release or the stable one with its backports", version, sorted(known))
 
 
 def _import(

@@ -150,22 +150,24 @@ def test_what_the_hosts_archives_lack_comes_from_the_stable_release(
     )
     archive.script("apt-cache", guarded)
     assert obtain("debian:6.12").origin["package_version"] == "6.12.7-1"
-    stable, security = (paths.cache / "apt" / "trixie" / "sources.list").read_text().splitlines()
+    stable, backports, security = (paths.cache / "apt" / "trixie" / "sources.list").read_text().splitlines()
     assert stable.startswith("deb [signed-by=") and stable.endswith("http://mirror.invalid/debian trixie main")
+    assert backports.endswith("http://mirror.invalid/debian trixie-backports main")
     assert security.endswith("http://mirror.invalid/debian-security trixie-security main")
     downloads = [line for line in archive.asked() if " download " in line]
     assert len(downloads) == 1 and f"SourceList={paths.cache}/apt/trixie/sources.list" in downloads[0]
 
 
-def test_a_mirror_without_the_security_archive(
-    archive: Archive, obtain: Obtain, paths: Paths, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("lacks", "last"), [("security", "trixie-backports"), ("backports", "trixie")])
+def test_a_mirror_that_lacks_an_archive(
+    archive: Archive, obtain: Obtain, paths: Paths, monkeypatch: pytest.MonkeyPatch, lacks: str, last: str
 ) -> None:
     monkeypatch.setenv("HARNESS_DEBIAN_MIRROR", "http://mirror.invalid/debian")
     sources = paths.cache / "apt" / "trixie" / "sources.list"
-    archive.script("apt-get", _APT_GET.replace("*update)", f"*update) grep -qs -e -security {sources} && exit 100;"))
+    archive.script("apt-get", _APT_GET.replace("*update)", f"*update) grep -qs -e -{lacks} {sources} && exit 100;"))
     with pytest.raises(UserError, match="unknown kernel"):
         obtain("debian:6.13")
-    assert sources.read_text().endswith("trixie main\n")
+    assert sources.read_text().endswith(f"{last} main\n")
 
 
 def test_no_network(archive: Archive, obtain: Obtain) -> None:
