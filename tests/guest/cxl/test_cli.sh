@@ -20,6 +20,7 @@ created() {
 	region=${output#*\"region\":\"}
 	region=${region%%\"*}
 	defer cli_delete "$region"
+	cxl_settle "$region"
 	cxl_dax "$region"
 }
 

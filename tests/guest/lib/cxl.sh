@@ -200,7 +200,25 @@ cxl_build() {
 }
 
 cxl_bind() {
-	write_file "$1" /sys/bus/cxl/drivers/cxl_region/bind
+	write_file "$1" /sys/bus/cxl/drivers/cxl_region/bind || return
+	cxl_settle "$1"
+}
+
+# cxl_settle REGION: the dax device of a bound one is there, with its driver. Later kernels make it beside the bind
+# (PROBE_PREFER_ASYNCHRONOUS in drivers/dax/cxl.c); who asks for what is left of a region waits for who takes of it.
+cxl_settle() {
+	for cxl_each in "$cxl/$1"/dax_region*; do
+		[ -e "$cxl_each" ] || continue
+		wait_for 10 cxl_has_dax "$cxl_each"
+		read_value cxl_value "$cxl_each/dax_region/available_size"
+	done
+}
+
+cxl_has_dax() {
+	for cxl_one in "$1"/dax*.*; do
+		[ ! -e "$cxl_one" ] || return 0
+	done
+	return 1
 }
 
 cxl_unbind() {
