@@ -25,9 +25,11 @@ def of_profile(profile: Profile, *, paths: Paths, name: str = "default", word: s
     """``harness run`` (``build``, ``boot``) for a profile; what the profile of that ``name`` says is left out."""
     known = profiles.load(name, paths=paths)
     words = ["harness", word, *(("--profile", name) if name != "default" else ())]
+    # a series that is asked for may name a source of its own
+    differs = {"source"} if profile.series and profile.series != known.series else set()
     for option, field in {**_OF_KERNEL, **(_OF_GUEST if word != "build" else {})}.items():
         mine = getattr(profile, field)
-        if mine != getattr(known, field) and mine is not None:
+        if mine is not None and (mine != getattr(known, field) or field in differs):
             words += [option, str(mine)]
     if profile.config != known.config:
         words += [part for one in profile.config for part in ("--config", one)]

@@ -89,7 +89,8 @@ def command(session: Session, /, as_json: bool, dry_run: bool, **flags: Any) -> 
 
 def _profile(session: Session, flags: dict[str, Any], **more: Any) -> Profile:
     profile = profiles.load(flags["profile_name"], paths=session.paths)
-    changes = {name: flags[name] for name in ("source", "topology", "accel", "jobs")} | more
+    source = session.source_for(more.get("series"), flags["source"])
+    changes = {"source": source, **{name: flags[name] for name in ("topology", "accel", "jobs")}, **more}
     if flags["add_config"]:
         changes["config"] = (*profile.config, *flags["add_config"])
     return session.heeded(profiles.override(profile, changes))

@@ -19,7 +19,10 @@ from harness.progress import Progress
 from harness.values import AppliedSeries
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "--source": {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."},
+    "--source": {
+        "metavar": "SPEC",
+        "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; else the series' own",
+    },
     "--series": {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."},
     "--patches": {"type": int, "metavar": "N", "help": "Only the first N patches of the series."},
     "--config": {"metavar": "FRAGMENT", "multiple": True, "help": "In place of the profile's fragments; repeat it."},
@@ -39,8 +42,9 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     """The profile named, with the flags that were given in place of its fields."""
     profile = profiles.load(flags["profile_name"], paths=session.paths)
     config = (*(flags["config"] or profile.config), *flags["add_config"])
-    changes = {name: flags[name] for name in ("source", "series", "patches")}
-    return session.heeded(profiles.override(profile, changes | {"config": config}))
+    changes = {name: flags[name] for name in ("series", "patches")} | {"config": config}
+    changes["source"] = session.source_for(flags["series"], flags["source"])
+    return session.heeded(profiles.override(profile, changes))
 
 
 def applied_series(session: Session, profile: Profile, progress: Progress) -> AppliedSeries:

@@ -23,7 +23,7 @@ from harness.paths import make_folder
 from harness.profile import Profile
 
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF or tree:PATH."}),
+    ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; else the series' own"}),
     ("--series", {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."}),
     ("--patches", {"type": int, "metavar": "N", "help": "Only the first N patches of the series."}),
     ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment in place of the profile's; repeat it."}),
@@ -51,9 +51,9 @@ def chosen_profile(session: Session, flags: dict[str, Any]) -> Profile:
     profile = profiles.load(flags["profile_name"], paths=session.paths)
     config = flags["config"] or profile.config
     changes = {
-        name: flags[name]
-        for name in ("source", "series", "patches", "topology", "qemu", "accel", "cpus", "append", "jobs")
+        name: flags[name] for name in ("series", "patches", "topology", "qemu", "accel", "cpus", "append", "jobs")
     }
+    changes["source"] = session.source_for(flags["series"], flags["source"])
     changes |= {"memory_mib": flags["memory"], "config": (*config, *flags["add_config"])}
     return session.heeded(profiles.override(profile, changes))
 

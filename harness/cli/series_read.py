@@ -26,9 +26,7 @@ def source_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def source_for(session: Session, spec: str, source_spec: str | None, default: str = _DEFAULT_SOURCE) -> str:
     """The source that was asked for, else the one that a named series names, else the default."""
-    if source_spec is not None:
-        return source_spec
-    return stage.describe(spec, paths=session.paths).source or default
+    return session.source_for(spec, source_spec) or default
 
 
 def tree_and_series(session: Session, spec: str, source_spec: str | None) -> tuple[Tree, Series]:

@@ -56,6 +56,14 @@ class Session:
             self.without_sandbox()
         return override(profile, {"sandbox": self.paths.sandboxed})
 
+    def source_for(self, series: str | None, source: str | None) -> str | None:
+        """The source that was asked for, else what a named series that was asked for names; None is the profile's."""
+        if source is not None or not series:
+            return source
+        from harness.series import describe  # not before help
+
+        return describe(series, paths=self.paths).source
+
     @contextmanager
     def stage(self, title: str) -> Iterator[Progress]:
         """A stage outside ``harness run``: its progress as a line on standard error (rewritten on a terminal)."""

@@ -45,6 +45,12 @@ zswap_is_empty() {
 	fail "the empty pool has $counter bytes"
 }
 
+# zswap_keeps_all: whether it keeps what does not compress at its full size, and charges that, as later kernels do (mm/zswap.c,
+# zswap_compress()). A group at its memory.max then gains nothing by such pages, and is killed with swap free.
+zswap_keeps_all() {
+	[ -e "$zswap_debug/stored_incompressible_pages" ]
+}
+
 # zswap_set PARAMETER VALUE: until the end of the case
 zswap_set() {
 	read_value zswap_before "$zswap/$1"

@@ -134,7 +134,7 @@ def test_a_dump_of_patches_that_are_kept_in_the_run(run: RunFolder, capsys: pyte
         )
     )
     said = refused(run, "inspect", "-c", "1", "last", capsys=capsys)
-    assert f"build it again: harness build --series {run.path / 'series'}" in said
+    assert f"build it again: harness build --source debian:6.12 --series {run.path / 'series'}" in said
     run.write_manifest(Manifest(decides={}, circumstances=circumstances))
     assert "does not say what was run" in refused(run, "inspect", "-c", "1", "last", capsys=capsys)
 

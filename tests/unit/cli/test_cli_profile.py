@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from harness import profile
+from harness.cli.main import cli
 from harness.errors import UserError
 from harness.paths import default_paths
 
@@ -37,3 +39,15 @@ def test_flags_override_fields_and_none_does_not() -> None:
     assert profile.override(base, {"series": None}).series == base.series
     with pytest.raises(UserError):
         profile.override(base, {"cpus": 0})
+
+
+@pytest.mark.parametrize("command", [["run"], ["build"], ["boot"], ["bisect", "--case", "boot"]])
+def test_a_named_series_brings_its_source_unless_one_was_given(command: list[str]) -> None:
+    def plan(*words: str) -> str:
+        return (
+            CliRunner().invoke(cli, [*command, *words, "--dry-run", *(["--", "true"] * (command == ["boot"]))]).output
+        )
+
+    assert "debian:7.2" in plan("--series", "n_private-7.2")
+    given = plan("--series", "n_private-7.2", "--source", "debian:6.12")
+    assert "debian:6.12" in given and "debian:7.2" not in given
