@@ -12,13 +12,20 @@ setup_program() {
 	isolation_tighten
 }
 
-# pressed KIND PATTERN [COUNT [SIZE]]: it overflows, with so many allocations, and what is seen has PATTERN
+# pressed KIND PATTERN [COUNT [SIZE]]: it overflows, with so many allocations, and what is seen has PATTERN. Reclaim may find
+# room for some; at times for all of it, where the host gives the guest little.
 pressed() {
-	watch
-	expect_ok pressure -t 300 -s "${4:-48M}" "$1"
-	expect_foreign "$2"
-	allocations=${verdict##*allocations=}
-	expect_ge "$allocations" "${3:-1024}" "allocations on node $node" # reclaim may find room for some
+	for _ in 1 2 3; do
+		watch
+		expect_ok pressure -t 300 -s "${4:-48M}" "$1"
+		judge
+		allocations=${verdict##*allocations=}
+		[ "$allocations" -lt "${3:-1024}" ] || break
+		note "room was found: $verdict"
+	done
+	expect_ge "$allocations" "${3:-1024}" "allocations on node $node"
+	expect_eq "$foreign" yes "whether anything foreign was seen on node $node"
+	expect_foreign_too "$2"
 }
 
 case_sees_anonymous() {
