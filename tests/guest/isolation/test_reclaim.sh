@@ -43,7 +43,7 @@ case_out_of_memory() {
 	expect_splat 'invoked oom-killer'
 	watch
 	status=0
-	pressure -s 128M anon || status=$?
+	pressure -s $((128 + room))M anon || status=$?
 	expect_eq "$status" 137 "status of a program with more memory than there is"
 	expect_isolated
 }
