@@ -156,6 +156,16 @@ cxl_reserve() {
 	defer write_file 0 "$cxl/$decoder/dpa_size"
 }
 
+# cxl_no_partition MODE: $decoder does not take it, its device has nothing of the kind: ENXIO; EINVAL in later kernels,
+# which know a device by its partitions (cxl_dpa_set_part() in drivers/cxl/core/hdm.c)
+cxl_no_partition() {
+	expect_fail write_file "$1" "$cxl/$decoder/mode"
+	case $output in
+	*'No such device or address' | *'Invalid argument') ;;
+	*) fail "mode $1 was refused with '$output', expected ENXIO or EINVAL" ;;
+	esac
+}
+
 # cxl_new_region KIND: create an unconfigured region below $root: $region; deleted with the case
 cxl_new_region() {
 	read_value region "$cxl/$root/create_$1_region"
