@@ -21,7 +21,7 @@ from harness.values import AppliedSeries
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--source": {
         "metavar": "SPEC",
-        "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; else the series' own",
+        "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; or the series' own.",
     },
     "--series": {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."},
     "--patches": {"type": int, "metavar": "N", "help": "Only the first N patches of the series."},

@@ -23,7 +23,7 @@ from harness.paths import make_folder
 from harness.profile import Profile
 
 _PROFILE_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; else the series' own"}),
+    ("--source", {"metavar": "SPEC", "help": "debian:6.12, tarball:…, git:URL@REF, tree:PATH; or the series' own."}),
     ("--series", {"metavar": "SPEC", "help": "A name in patches/, a folder, an mbox, git:A..B, lore:ID; '' for none."}),
     ("--patches", {"type": int, "metavar": "N", "help": "Only the first N patches of the series."}),
     ("--config", {"metavar": "FRAGMENT", "multiple": True, "help": "A fragment in place of the profile's; repeat it."}),

@@ -206,6 +206,11 @@ expect_isolated() {
 # expect_foreign [PATTERN]: the opposite, for nodes that are open to all; PATTERN is in what was found
 expect_foreign() {
 	judge
+	expect_judged_foreign "${1-}"
+}
+
+# expect_judged_foreign [PATTERN]: the same of a watch that has ended
+expect_judged_foreign() {
 	[ "$foreign" = yes ] || fail "nothing foreign was seen on node $node: $verdict"
 	[ -z "${1-}" ] || expect_foreign_too "$1"
 }
